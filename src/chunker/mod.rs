@@ -1,0 +1,1 @@
+//! Rows to chunks under the byte and row limits, cut at record borders.

@@ -1,0 +1,78 @@
+//! The command line: the only place with a terminal, the environment or exit
+//! codes. One file a command.
+
+mod context;
+mod describe;
+mod error;
+mod generate;
+mod limits;
+mod load;
+#[cfg(feature = "local-org")]
+mod local_org;
+mod org;
+mod progress;
+mod query;
+
+use clap::{Parser, Subcommand};
+
+pub use context::{ColorChoice, Context, GlobalArgs, ProgressStyle};
+pub use error::{CliError, Exit};
+
+/// Moves bulk data into and out of Salesforce and accounts for every row.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhaul", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// Flags every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load a file into an org and account for every row
+    Load(Box<load::LoadArgs>),
+    /// Run a SOQL query and show the records
+    Query(query::QueryArgs),
+    /// Show the fields of an object
+    Describe(describe::DescribeArgs),
+    /// Show what the org still grants in its rolling 24 hours
+    Limits(limits::LimitsArgs),
+    /// Write deterministic sample data
+    Generate(generate::GenerateArgs),
+    /// The embedded org: run it as a server of its own
+    #[cfg(feature = "local-org")]
+    LocalOrg(local_org::LocalOrgArgs),
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help to stdout with 0 and errors to stderr with 2.
+            let _ = error.print();
+            return std::process::ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let context = match Context::new(cli.global) {
+        Ok(context) => context,
+        Err(error) => return error.report_plainly(),
+    };
+    let result = match cli.command {
+        Command::Load(args) => load::run(*args, &context),
+        Command::Query(args) => query::run(args, &context),
+        Command::Describe(args) => describe::run(args, &context),
+        Command::Limits(args) => limits::run(args, &context),
+        Command::Generate(args) => generate::run(args, &context),
+        #[cfg(feature = "local-org")]
+        Command::LocalOrg(args) => local_org::run(args, &context),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => context.report(&error),
+    }
+}

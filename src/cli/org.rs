@@ -1,0 +1,1 @@
+//! Which org: from `--org` and the environment to a connected org.

@@ -1,0 +1,1 @@
+//! Draws events: bars, plain lines or JSON lines.

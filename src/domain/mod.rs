@@ -1,0 +1,24 @@
+//! The words of the field, pure: no runtime, clock, file, socket or SQL.
+//!
+//! Everything else in the crate speaks in these types. They carry the
+//! documented limits of the service and the state charts of a run.
+
+mod attempt;
+mod event;
+mod id;
+mod job;
+mod limits;
+mod object;
+mod operation;
+mod outcome;
+mod row;
+
+pub use attempt::{AttemptEvent, AttemptState, InvalidStep, step};
+pub use event::{Event, EventSink, NoEvents, SharedSink};
+pub use id::{RecordId, RecordIdError};
+pub use job::{ColumnDelimiter, JobInfo, JobState, LineEnding, NewJob, ResultSet};
+pub use limits::*;
+pub use object::{Field, FieldType, ObjectDescription, PicklistValue, RecordTypeInfo, ValueKind};
+pub use operation::{Operation, UnknownOperation};
+pub use outcome::{Fate, MatchTier, RowOutcome, Tally};
+pub use row::{RowNumber, RowRanges};

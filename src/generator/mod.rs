@@ -1,0 +1,1 @@
+//! Deterministic sample data: every value a function of seed and row number.

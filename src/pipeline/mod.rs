@@ -1,0 +1,1 @@
+//! Wires the stages for a load.

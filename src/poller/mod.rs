@@ -1,0 +1,1 @@
+//! A closed job to its terminal state.

@@ -1,0 +1,1 @@
+//! Result sets back to source rows, and the proof that none is missing.

@@ -1,0 +1,220 @@
+//! Row batches, and the seams by which stages read rows without knowing the
+//! reader.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{LineEnding, RowNumber};
+
+/// How a CSV text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dialect {
+    /// The byte between two cells.
+    pub delimiter: u8,
+    /// The byte around a quoted cell.
+    pub quote: u8,
+    /// The line end of the header, which is taken for that of the file.
+    pub line_ending: LineEnding,
+}
+
+/// Records as they stood in the source, cut at record borders.
+///
+/// The bytes are shared, so a batch is cheap to clone and to hand on.
+#[derive(Debug, Clone)]
+pub struct RawBatch {
+    /// Whole records with their line ends, blank lines included.
+    pub bytes: Bytes,
+    /// Where `bytes` begins in the (decoded) source.
+    pub offset: u64,
+    /// Number of the first record.
+    pub first_row: RowNumber,
+    /// The records, in order; record `i` is row `first_row + i`.
+    pub records: Vec<RawRecord>,
+}
+
+impl RawBatch {
+    /// The bytes of a record without its line end.
+    pub fn record(&self, record: &RawRecord) -> &[u8] {
+        &self.bytes[record.start as usize..record.end as usize]
+    }
+
+    /// Where a record begins in the source.
+    pub fn offset_of(&self, record: &RawRecord) -> u64 {
+        self.offset + u64::from(record.start)
+    }
+}
+
+/// Where a record lies in its batch, and what was seen of it on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Begin in the batch.
+    pub start: u32,
+    /// End in the batch, before the line end.
+    pub end: u32,
+    /// Begin of what follows: `next - end` is 1 for LF, 2 for CRLF, 0 at the
+    /// end of a file without a last line end. Blank lines between this record
+    /// and the next are *not* part of it.
+    pub next: u32,
+    /// Whether the record holds a quote byte anywhere.
+    pub has_quotes: bool,
+    /// Whether a line feed or carriage return stands inside a cell.
+    pub has_line_break: bool,
+    /// Whether a quote stands inside an unquoted cell (`5" pipe`). Its value
+    /// is plain to see, but the service refuses such text, so the row is
+    /// written anew with its cell quoted.
+    pub has_stray_quote: bool,
+    /// Why the row can't be sent, if so. The record's borders are right all
+    /// the same.
+    pub fault: Option<RowFault>,
+}
+
+/// A fault of one row; its neighbours are not concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RowFault {
+    /// Fewer or more cells than the header.
+    #[error("{found} cells where the header has {expected}")]
+    Ragged {
+        /// Cells of the header.
+        expected: u32,
+        /// Cells of the row.
+        found: u32,
+    },
+    /// Bytes that are not UTF-8.
+    #[error("column {column}: not valid UTF-8 at byte {at} of the row")]
+    Utf8 {
+        /// Column number, from 1.
+        column: u32,
+        /// Byte within the row, from 0.
+        at: u32,
+    },
+    /// Text behind a closing quote.
+    #[error("column {column}: text behind the closing quote")]
+    AfterQuote {
+        /// Column number, from 1.
+        column: u32,
+    },
+    /// A cell beyond the service's limit.
+    #[error("column {column}: {chars} characters, the service takes 131,072 in a cell")]
+    FieldTooLong {
+        /// Column number, from 1.
+        column: u32,
+        /// Characters of the cell.
+        chars: u64,
+    },
+    /// A row beyond the service's limit.
+    #[error("{chars} characters, the service takes 400,000 in a row")]
+    RecordTooLong {
+        /// Characters of the row.
+        chars: u64,
+    },
+}
+
+/// Why a source can't be read (further). These end the reading; faults of
+/// single rows are in [`RowFault`].
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The operating system refused.
+    #[error("{} can't be read", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not one byte of content.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A quote that is never closed; the borders of all later records are lost.
+    #[error("{}: the quote opened in row {row} (byte {offset}) is never closed", path.display())]
+    UnclosedQuote {
+        /// The file.
+        path: PathBuf,
+        /// The row it began in; row 0 is the header.
+        row: u64,
+        /// Where that row begins.
+        offset: u64,
+    },
+    /// A NUL byte: the file is not text, or is damaged.
+    #[error("{}: a NUL byte in row {row} (byte {offset})", path.display())]
+    NulByte {
+        /// The file.
+        path: PathBuf,
+        /// The row; row 0 is the header.
+        row: u64,
+        /// Where it stands.
+        offset: u64,
+    },
+    /// A record longer than any row can be; borders are lost or this is no CSV.
+    #[error("{}: row {row} (byte {offset}) is longer than {limit} bytes", path.display())]
+    RecordTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: u64,
+        /// Where it begins.
+        offset: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The header can't be used.
+    #[error("{}: {reason}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Why, as a clause.
+        reason: String,
+    },
+    /// The file is not what it was.
+    #[error("{} was changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A contiguous stretch of a source: bytes, and the number of its first row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// First byte.
+    pub start: u64,
+    /// Byte behind the last.
+    pub end: u64,
+    /// Number of the first row in it.
+    pub first_row: RowNumber,
+}
+
+/// Rows in source order, batch by batch. Plain blocking reading.
+pub trait RowStream: Send {
+    /// The next batch, or `None` at the end.
+    ///
+    /// # Errors
+    /// [`SourceError`] when reading can't go on; batches already handed out
+    /// stay right.
+    fn next_batch(&mut self) -> Result<Option<RawBatch>, SourceError>;
+}
+
+/// A source whose rows can be read again, as often as needed.
+pub trait SourceRows: Send + Sync {
+    /// How its text is written.
+    fn dialect(&self) -> Dialect;
+
+    /// Its column names as they stand in the header, unescaped.
+    fn header(&self) -> &[String];
+
+    /// Reads the rows of a stretch, or all of them.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the source can't be opened.
+    fn rows(&self, stretch: Option<Stretch>) -> Result<Box<dyn RowStream>, SourceError>;
+
+    /// Opens the bytes `start..end` as they are.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the source can't be opened.
+    fn bytes(&self, start: u64, end: u64) -> Result<Box<dyn std::io::Read + Send>, SourceError>;
+}

@@ -1,0 +1,11 @@
+//! What travels between the stages: row batches, their cells, and the
+//! canonical forms by which two renderings of one value are recognised.
+//!
+//! A [`RawBatch`] is bytes as they stood in the source plus where each record
+//! lies in them; nothing is unescaped before something needs it.
+
+mod batch;
+
+pub use batch::{
+    Dialect, RawBatch, RawRecord, RowFault, RowStream, SourceError, SourceRows, Stretch,
+};

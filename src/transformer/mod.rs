@@ -1,0 +1,1 @@
+//! Source rows into the form Salesforce takes.

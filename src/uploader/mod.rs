@@ -1,0 +1,1 @@
+//! A chunk to a closed job.
