@@ -73,6 +73,14 @@ impl<'a> Cells<'a> {
         Cells { rest: Some(record), delimiter, quote }
     }
 
+    /// Bytes of the record not walked yet; `None` behind the last cell.
+    pub(super) const fn unread(&self) -> Option<usize> {
+        match self.rest {
+            Some(rest) => Some(rest.len()),
+            None => None,
+        }
+    }
+
     /// Takes the first `len` bytes of `rest` as the text of a cell, and what
     /// is behind the delimiter at `len` as the rest.
     fn take(&mut self, rest: &'a [u8], len: usize) -> &'a [u8] {
