@@ -9,6 +9,7 @@ use std::path::Path;
 
 use bulkhaul::domain::{LineEnding, RowNumber};
 use bulkhaul::generator::{Recipe, SampleObject};
+use bulkhaul::reader::{CsvOptions, open_csv};
 use bulkhaul::rows::{Cells, Dialect, RecordSplitter, RowStream, write_quoted};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -112,6 +113,20 @@ fn split_and_walk_cells(bencher: Bencher, kind: Text) {
             }
         }
         length
+    });
+}
+
+/// From a file that the system has in its cache, as `load` scans it first.
+#[divan::bench(sample_count = 10)]
+fn scan_a_file(bencher: Bencher) {
+    let text = text(Text::Accounts);
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let path = folder.path().join("accounts.csv");
+    std::fs::write(&path, &text).unwrap_or_else(|error| panic!("{error}"));
+    let source = open_csv(&path, &CsvOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    bencher.counter(BytesCount::of_slice(&text)).counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let scan = source.scan(&mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(scan.rows, ROWS);
     });
 }
 
