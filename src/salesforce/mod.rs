@@ -1,1 +1,76 @@
 //! All that speaks to an org.
+//!
+//! [`Org`] is a connected org: cheap to clone, shared by every lane. Its
+//! calls are grouped by file; each returns a value of [`crate::domain`] or a
+//! small type of its own, or one [`CallError`].
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `transport` | one request, one reply; the only file that names the HTTP library |
+//! | `connection` | a call: session, renewal on 401, retry |
+//! | `retry` | when a call is repeated, and how long to wait |
+//! | `refusal` | what an error body says, whatever its shape |
+//! | `auth`, `cli_login` | logins and their renewal |
+//! | `org`, `identity`, `version` | connecting: which org, which user, which API version |
+//! | `ingest`, `upload`, `download` | ingest jobs, their bodies and result sets |
+//! | `describe`, `limits`, `query`, `record` | the neighbouring REST resources |
+//!
+//! Two rules hold everywhere. A failure says whether the call certainly did
+//! not happen or may have happened ([`Happened`]), and only what is safe to
+//! repeat is repeated (I4): never a create, never a body. And no token, and
+//! no text of a reply beyond the org's own error code and message, gets into
+//! an error, an event or a log line (I8).
+
+mod auth;
+mod cli_login;
+mod connection;
+mod describe;
+mod download;
+mod error;
+mod identity;
+mod ingest;
+mod limits;
+mod org;
+mod query;
+mod record;
+mod refusal;
+mod retry;
+mod transport;
+mod upload;
+mod usage;
+mod version;
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;
+
+pub use auth::Login;
+pub use describe::ObjectSummary;
+pub use download::{Downloaded, OpenTarget};
+pub use error::{CallError, CallFacts, Happened, Kind};
+pub use identity::OrgIdentity;
+pub use ingest::JobPage;
+pub use limits::{Limit, Limits};
+pub use org::{ConnectOptions, Org};
+pub use query::{QueryPage, QueryPages, QueryScope};
+pub use record::{FieldValue, Record};
+pub use retry::RetryPolicy;
+pub use upload::{BytesSent, OpenBody, UploadBody};
+pub use usage::Usage;
+pub use version::ApiVersion;
+
+/// Percent-encodes everything but RFC 3986's unreserved characters; right for
+/// a path segment, a query value and a form value alike.
+fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

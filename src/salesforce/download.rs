@@ -1,0 +1,89 @@
+//! A result set, streamed into a file; begun anew when it was cut short.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::connection::{Call, Connection};
+use super::error::{CallError, Happened, Kind};
+use super::retry::Retry;
+
+/// Opens an empty place for a result set; called once for each try, so it
+/// must begin from nothing (truncate). Called on a blocking thread.
+pub type OpenTarget = Arc<dyn Fn() -> io::Result<Box<dyn Write + Send>> + Send + Sync>;
+
+/// A result set that arrived whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Its bytes, decompressed. 0 when the org has nothing to tell: an empty
+    /// set may come as a header line, an empty text or 204.
+    pub bytes: u64,
+}
+
+/// Pieces received ahead of the disk. The transport's pieces are at most some
+/// hundred KiB, so this stays within a few MiB a lane.
+const AHEAD: usize = 8;
+
+impl Connection {
+    /// Streams the answer of a repeatable call into a file. What arrived of a
+    /// broken try is thrown away by opening the file anew.
+    pub(super) async fn download(
+        &self,
+        call: &Call<'_>,
+        open: &OpenTarget,
+    ) -> Result<Downloaded, CallError> {
+        let mut retry = Retry::start(&self.policy, &self.events);
+        loop {
+            match self.download_once(call, open).await {
+                Ok(done) => return Ok(done),
+                Err(error) => retry.again(error, call.repeatable).await?,
+            }
+        }
+    }
+
+    async fn download_once(
+        &self,
+        call: &Call<'_>,
+        open: &OpenTarget,
+    ) -> Result<Downloaded, CallError> {
+        let mut incoming = self.attempt(call).await?;
+        let (to_disk, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
+        let open = Arc::clone(open);
+        let writer = tokio::task::spawn_blocking(move || -> io::Result<u64> {
+            let mut file = open()?;
+            let mut written = 0;
+            while let Some(piece) = pieces.blocking_recv() {
+                file.write_all(&piece)?;
+                written += piece.len() as u64;
+            }
+            file.flush()?;
+            Ok(written)
+        });
+        let local = |error: io::Error| call.error(Kind::Local, Happened::Refused).because(error);
+        loop {
+            match incoming.piece().await {
+                Ok(Some(piece)) => {
+                    if to_disk.send(piece).await.is_err() {
+                        // The writer has given up and says why below.
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    drop(to_disk);
+                    // The file must be closed before it is opened anew.
+                    let _ = writer.await;
+                    return Err(call.fault(fault));
+                }
+            }
+        }
+        drop(to_disk);
+        match writer.await {
+            Ok(Ok(bytes)) => Ok(Downloaded { bytes }),
+            Ok(Err(error)) => Err(local(error)),
+            Err(stopped) => Err(local(io::Error::other(stopped))),
+        }
+    }
+}

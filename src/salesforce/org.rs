@@ -1,0 +1,172 @@
+//! A connected org.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::auth::{self, Credentials, Login};
+use super::connection::{Call, Connection};
+use super::error::{CallError, Happened, Kind};
+use super::identity::{self, OrgIdentity};
+use super::retry::{Repeatable, Retry, RetryPolicy, SharedSinkDebug};
+use super::transport::{Fault, Transport};
+use super::usage::{Counters, Usage};
+use super::version::{self, ApiVersion};
+use crate::domain::{NoEvents, SharedSink};
+
+/// How to connect.
+#[derive(Clone)]
+pub struct ConnectOptions {
+    /// API version to use (`66.0`); `None` for the newest both sides know.
+    pub api_version: Option<String>,
+    /// Lanes that will call at the same time; sizes the connection pool.
+    pub lanes: usize,
+    /// Where retries and renewals are announced.
+    pub events: SharedSink,
+    /// How patient calls are.
+    pub retry: RetryPolicy,
+    /// Accept TLS 1.2, for networks that break up connections.
+    pub allow_tls12: bool,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        ConnectOptions {
+            api_version: None,
+            lanes: 4,
+            events: Arc::new(NoEvents),
+            retry: RetryPolicy::default(),
+            allow_tls12: false,
+        }
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("api_version", &self.api_version)
+            .field("lanes", &self.lanes)
+            .field("retry", &self.retry)
+            .field("allow_tls12", &self.allow_tls12)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connected org: cheap to clone, used by all lanes at once.
+#[derive(Debug, Clone)]
+pub struct Org(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connection: Connection,
+    version: ApiVersion,
+    identity: OrgIdentity,
+}
+
+/// An entry of the list of versions. Everything is text here, even numbers.
+#[derive(Deserialize)]
+struct VersionReply {
+    version: String,
+}
+
+impl Org {
+    /// Logs in, agrees on an API version and learns which org and which user
+    /// it is. Some five calls, of which three count.
+    ///
+    /// # Errors
+    /// [`Kind::Address`], [`Kind::Tls`], [`Kind::Connect`] when the org can't
+    /// be reached as it should be, [`Kind::Login`] when it refuses the login,
+    /// [`Kind::Version`], [`Kind::Identity`]. Nothing was changed in the org.
+    pub async fn connect(mut login: Login, options: ConnectOptions) -> Result<Org, CallError> {
+        let counters = Arc::new(Counters::default());
+        let events = SharedSinkDebug(options.events);
+        let patient = options.retry.for_connecting();
+        // The CLI's login tells the address only with the token.
+        let (base, early) = match auth::first_address(&login)? {
+            Some(base) => (base, None),
+            None => {
+                let session = auth::obtain(&mut login, None, 1).await?;
+                (session.base.clone(), Some(session))
+            }
+        };
+        let transport =
+            Transport::new(&base, options.lanes, options.allow_tls12, Arc::clone(&counters))
+                .map_err(|fault: Fault| {
+                    let error = CallError::new("set up TLS", fault.kind, fault.happened);
+                    match fault.cause {
+                        Some(cause) => error.because(cause),
+                        None => error,
+                    }
+                })?;
+        let session = match early {
+            Some(session) => session,
+            None => {
+                let mut retry = Retry::start(&patient, &events);
+                loop {
+                    match auth::obtain(&mut login, Some(&transport), 1).await {
+                        Ok(session) => break session,
+                        Err(error) => retry.again(error, Repeatable::Yes).await?,
+                    }
+                }
+            }
+        };
+        if session.base.is_plain() != base.is_plain() {
+            return Err(CallError::new("log in", Kind::Address, Happened::No).message(
+                "the login answered with an instance URL of another kind (https against plain \
+                 http)",
+            ));
+        }
+        let mut connection = Connection {
+            transport,
+            credentials: Credentials::new(login, session),
+            policy: patient,
+            events,
+            counters,
+        };
+        let version = agree(&connection, options.api_version.as_deref()).await?;
+        let identity = identity::read(&connection, version).await?;
+        connection.policy = options.retry;
+        tracing::info!(org = %identity.org_id, %version, "connected");
+        Ok(Org(Arc::new(Inner { connection, version, identity })))
+    }
+
+    /// Which org and which user this is.
+    pub fn identity(&self) -> &OrgIdentity {
+        &self.0.identity
+    }
+
+    /// The API version of every call.
+    pub fn api_version(&self) -> ApiVersion {
+        self.0.version
+    }
+
+    /// What was used so far.
+    pub fn usage(&self) -> Usage {
+        self.0.connection.counters.read()
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// The path of a REST resource.
+    pub(super) fn path(&self, tail: &str) -> String {
+        resource(self.0.version, tail)
+    }
+}
+
+/// The path of a REST resource under a version.
+pub(super) fn resource(version: ApiVersion, tail: &str) -> String {
+    format!("/services/data/v{version}/{tail}")
+}
+
+async fn agree(connection: &Connection, wish: Option<&str>) -> Result<ApiVersion, CallError> {
+    let call = Call { anonymous: true, ..Call::get("ask for the API versions", "/services/data/") };
+    let offered: Vec<VersionReply> = connection.fetch(&call).await?;
+    let offered: Vec<ApiVersion> =
+        offered.iter().filter_map(|entry| entry.version.parse().ok()).collect();
+    version::choose(wish, &offered).map_err(|why| {
+        CallError::new("agree on an API version", Kind::Version, Happened::Refused).message(why)
+    })
+}
