@@ -1,0 +1,13 @@
+//! The integration tests: one binary with a module a theme, so that the
+//! dependencies are linked once.
+//!
+//! A file here that is not declared below would never run; `layering` fails
+//! then.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
+mod layering;
