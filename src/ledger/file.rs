@@ -97,11 +97,7 @@ impl Ledger {
             .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
             .map_err(LedgerError::sql("be opened"))?;
         schema::migrate(&mut connection)?;
-        Ok(Ledger {
-            connection: Mutex::new(connection),
-            path: path.to_owned(),
-            _lock: Some(lock),
-        })
+        Ok(Ledger { connection: Mutex::new(connection), path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// The connection. A panic elsewhere rolled its transaction back, so a
@@ -148,7 +144,8 @@ fn immutable(path: &Path) -> Result<Connection, LedgerError> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     // Only these characters mean something in a file URI's path.
-    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let escaped =
+        path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
         .map_err(LedgerError::sql("be opened for reading"))
 }

@@ -117,8 +117,7 @@ fn everything_is_read_back_by_the_next_process() {
     let outcomes =
         AttemptOutcomes { file: "outcomes/1.1".to_owned(), digest: "ef".to_owned(), at: at(21) };
     first.attempt_reconciled(1, number, &outcomes).unwrap();
-    let note =
-        NoteRecord { at: at(3), chunk: Some(1), attempt: Some(1), text: "slow".to_owned() };
+    let note = NoteRecord { at: at(3), chunk: Some(1), attempt: Some(1), text: "slow".to_owned() };
     first.note(&note).unwrap();
     let tally = Tally { read: 10, rejected: 1, updated: 7, failed: 2, ..Tally::default() };
     first.chunk_reconciled(1, &tally).unwrap();
@@ -214,10 +213,13 @@ fn a_step_that_cannot_happen_changes_nothing() {
         Err(LedgerError::NoJobId { .. })
     ));
     assert!(matches!(
-        ledger.attempt_step(1, 2, E::JobCreated, &StepDetail {
-            job_id: Some("750".to_owned()),
-            ..none.clone()
-        }, at(2)),
+        ledger.attempt_step(
+            1,
+            2,
+            E::JobCreated,
+            &StepDetail { job_id: Some("750".to_owned()), ..none.clone() },
+            at(2)
+        ),
         Err(LedgerError::NoAttempt { .. })
     ));
     assert!(matches!(

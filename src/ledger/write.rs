@@ -75,10 +75,10 @@ impl Ledger {
     /// [`LedgerError`] when SQLite fails.
     pub fn source_exhausted(&self, ordinal: u32, rows: u64) -> Result<(), LedgerError> {
         self.connection()
-            .execute("UPDATE source SET rows = ?2 WHERE ordinal = ?1", params![
-                ordinal,
-                stored(rows)
-            ])
+            .execute(
+                "UPDATE source SET rows = ?2 WHERE ordinal = ?1",
+                params![ordinal, stored(rows)],
+            )
             .map_err(LedgerError::sql("take the end of a source"))?;
         Ok(())
     }
@@ -231,8 +231,8 @@ impl Ledger {
             .map_err(failed())?;
         let state = state.ok_or(LedgerError::NoAttempt { chunk, attempt })?;
         let state = word("attempt.state", &state, AttemptState::from_word)?;
-        let next = step(state, event)
-            .map_err(|source| LedgerError::Step { chunk, attempt, source })?;
+        let next =
+            step(state, event).map_err(|source| LedgerError::Step { chunk, attempt, source })?;
         let column = match next {
             AttemptState::Creating => "creating_at",
             AttemptState::Created => "created_at",
@@ -356,12 +356,10 @@ impl Ledger {
     /// [`LedgerError`] when SQLite fails.
     pub fn note(&self, note: &NoteRecord) -> Result<(), LedgerError> {
         self.connection()
-            .execute("INSERT INTO note (at, chunk, attempt, text) VALUES (?1, ?2, ?3, ?4)", params![
-                note.at.to_string(),
-                note.chunk.map(stored),
-                note.attempt,
-                note.text
-            ])
+            .execute(
+                "INSERT INTO note (at, chunk, attempt, text) VALUES (?1, ?2, ?3, ?4)",
+                params![note.at.to_string(), note.chunk.map(stored), note.attempt, note.text],
+            )
             .map_err(LedgerError::sql("take a note"))?;
         Ok(())
     }
