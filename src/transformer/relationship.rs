@@ -92,11 +92,13 @@ pub(super) fn parse<'a>(
         }
         (None, [only]) => (only, false),
         (None, [first, ..]) => {
+            // Of users and groups, people mean users.
+            let example = offered.iter().find(|name| *name == "User").unwrap_or(first);
             return Err(Problem::new(format!(
                 "column `{column}`: {own_name} can point at {}; the type must be named",
                 list(offered.iter().map(String::as_str))
             ))
-            .hint(format!("write for example {first}:{own_name}.{target}")));
+            .hint(format!("write for example {example}:{own_name}.{target}")));
         }
         (Some(prefix), [only]) if prefix.eq_ignore_ascii_case(only) => (only, false),
         (Some(prefix), _) => {
