@@ -92,10 +92,8 @@ fn a_header_without_rows_is_no_error() {
 
 #[test]
 fn a_stretch_is_read_with_its_own_numbers_and_no_further() {
-    let mut text = String::from("a,b\n");
-    for row in 1..=500 {
-        text.push_str(&format!("{row},\"x\n{row}\"\n"));
-    }
+    let rows_text: Vec<String> = (1..=500).map(|row| format!("{row},\"x\n{row}\"\n")).collect();
+    let text = format!("a,b\n{}", rows_text.concat());
     let file = file(text.as_bytes());
     let options = CsvOptions { block_bytes: 64, ..CsvOptions::default() };
     let source = open_csv(file.path(), &options).unwrap();
