@@ -1,1 +1,464 @@
-//! Which org: from `--org` and the environment to a connected org.
+//! Which org: from `--org` and the environment to a connected org, and from a
+//! failed call to what a person reads.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio::runtime::Runtime;
+
+use super::context::ProgressStyle;
+use super::error::chain;
+use super::{CliError, Context, Exit};
+use crate::domain::{Event, EventSink, RecordId, SharedSink};
+use crate::salesforce::{CallError, ConnectOptions, Kind, Login, Org, OrgIdentity};
+
+/// What an org can be named by, for errors.
+const CHOICES: &str = "Name one with --org or BULKHAUL_ORG: `local` (the embedded org), `env` (a \
+    login from environment variables) or `sf:ALIAS` (a login of the Salesforce CLI).";
+
+/// The variables of `env`, any of which makes it the default.
+const TELLING: [&str; 4] =
+    ["BULKHAUL_INSTANCE_URL", "BULKHAUL_ACCESS_TOKEN", "BULKHAUL_LOGIN_URL", "BULKHAUL_CLIENT_ID"];
+
+/// The async runtime of a command. Two threads carry the sockets of all
+/// lanes; the rest of the cores are rayon's.
+pub(super) fn runtime() -> Result<Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("bulkhaul-io")
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::repair("local", format!("no threads to be had: {error}")))
+}
+
+/// A connected org, and the embedded one behind it when it is that.
+#[derive(Debug)]
+pub(super) struct Connected {
+    /// The org.
+    pub org: Org,
+    #[cfg(feature = "local-org")]
+    local: Option<local::Running>,
+}
+
+impl Connected {
+    /// Ends the embedded org, if there is one; its data stays.
+    pub(super) async fn close(self) {
+        #[cfg(feature = "local-org")]
+        if let Some(local) = self.local {
+            drop(self.org);
+            local.stop().await;
+        }
+    }
+}
+
+/// Connects to the org that the flags and the environment name.
+///
+/// # Errors
+/// Exit 2: nothing was sent.
+pub(super) async fn connect(
+    context: &Context,
+    options: ConnectOptions,
+) -> Result<Connected, CliError> {
+    let global = &context.global;
+    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let options = ConnectOptions {
+        api_version: global.api_version.clone(),
+        allow_tls12: options.allow_tls12 || read(TLS12).as_deref().is_some_and(is_yes),
+        ..options
+    };
+    let choice = resolve(global.org.as_deref(), &read)?;
+    match choice {
+        Choice::Login(login) => connected(login, options).await,
+        #[cfg(feature = "local-org")]
+        Choice::Local => {
+            let running = local::Running::start(&global.local_org_dir).await?;
+            match Org::connect(running.login(), options).await {
+                Ok(org) => Ok(Connected { org, local: Some(running) }),
+                Err(error) => {
+                    running.stop().await;
+                    Err(call_error(&error, Phase::Preflight))
+                }
+            }
+        }
+        #[cfg(not(feature = "local-org"))]
+        Choice::Local => Err(CliError::refused("org", "this build has no embedded org")
+            .hint("Build with the feature `local-org`, which is on by default.")),
+    }
+}
+
+async fn connected(login: Login, options: ConnectOptions) -> Result<Connected, CliError> {
+    match Org::connect(login, options).await {
+        Ok(org) => Ok(Connected {
+            org,
+            #[cfg(feature = "local-org")]
+            local: None,
+        }),
+        Err(error) => Err(call_error(&error, Phase::Preflight)),
+    }
+}
+
+/// Accepts TLS 1.2, for networks whose firewall breaks up connections.
+const TLS12: &str = "BULKHAUL_ALLOW_TLS12";
+
+fn is_yes(word: &str) -> bool {
+    ["1", "true", "yes", "on"].iter().any(|yes| word.trim().eq_ignore_ascii_case(yes))
+}
+
+#[derive(Debug)]
+enum Choice {
+    Local,
+    Login(Login),
+}
+
+/// Turns a name into a login, by the contract of docs/cli.md.
+fn resolve(name: Option<&str>, read: &dyn Fn(&str) -> Option<String>) -> Result<Choice, CliError> {
+    let name = match name.map(str::trim).filter(|name| !name.is_empty()) {
+        Some(name) => name,
+        None if TELLING.iter().any(|variable| read(variable).is_some()) => "env",
+        None => return Err(CliError::refused("org", "no org is named").hint(CHOICES)),
+    };
+    if let Some(alias) = name.strip_prefix("sf:") {
+        return Ok(Choice::Login(Login::SalesforceCli { alias: alias.to_owned() }));
+    }
+    match name {
+        "local" => Ok(Choice::Local),
+        "env" => from_environment(read).map(Choice::Login),
+        other => {
+            Err(CliError::refused("org", format!("there is no stored login `{other}`"))
+                .hint(CHOICES))
+        }
+    }
+}
+
+fn from_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Login, CliError> {
+    let secret = |name: &str| read(name).map(SecretString::from);
+    match (read("BULKHAUL_INSTANCE_URL"), secret("BULKHAUL_ACCESS_TOKEN")) {
+        (Some(instance_url), Some(token)) => return Ok(Login::Token { instance_url, token }),
+        (Some(_), None) if read("BULKHAUL_LOGIN_URL").is_none() => {
+            return Err(unset("BULKHAUL_ACCESS_TOKEN", "BULKHAUL_INSTANCE_URL"));
+        }
+        (None, Some(_)) if read("BULKHAUL_LOGIN_URL").is_none() => {
+            return Err(unset("BULKHAUL_INSTANCE_URL", "BULKHAUL_ACCESS_TOKEN"));
+        }
+        _ => {}
+    }
+    let (login_url, id) = match (read("BULKHAUL_LOGIN_URL"), read("BULKHAUL_CLIENT_ID")) {
+        (Some(login_url), Some(id)) => (login_url, id),
+        (Some(_), None) => return Err(unset("BULKHAUL_CLIENT_ID", "BULKHAUL_LOGIN_URL")),
+        (None, Some(_)) => return Err(unset("BULKHAUL_LOGIN_URL", "BULKHAUL_CLIENT_ID")),
+        (None, None) => {
+            return Err(CliError::refused("org", "the environment holds no login").hint(
+                "Set BULKHAUL_INSTANCE_URL and BULKHAUL_ACCESS_TOKEN; or BULKHAUL_LOGIN_URL and \
+                 BULKHAUL_CLIENT_ID with BULKHAUL_REFRESH_TOKEN or BULKHAUL_CLIENT_SECRET.",
+            ));
+        }
+    };
+    if read("BULKHAUL_JWT_KEY_FILE").is_some() && read("BULKHAUL_USERNAME").is_some() {
+        // Going on to another login than the one that was meant would be
+        // worse than stopping.
+        return Err(CliError::refused("org", "this release has no JWT login yet").hint(
+            "Unset BULKHAUL_JWT_KEY_FILE to use BULKHAUL_REFRESH_TOKEN or \
+             BULKHAUL_CLIENT_SECRET, or use `--org sf:ALIAS`.",
+        ));
+    }
+    let secret_of_app = secret("BULKHAUL_CLIENT_SECRET");
+    match (secret("BULKHAUL_REFRESH_TOKEN"), secret_of_app) {
+        (Some(refresh_token), secret) => {
+            Ok(Login::Refresh { login_url, id, secret, refresh_token })
+        }
+        (None, Some(secret)) => Ok(Login::ClientCredentials { login_url, id, secret }),
+        (None, None) => Err(unset(
+            "BULKHAUL_REFRESH_TOKEN (or BULKHAUL_CLIENT_SECRET)",
+            "BULKHAUL_LOGIN_URL and BULKHAUL_CLIENT_ID",
+        )),
+    }
+}
+
+fn unset(missing: &str, present: &str) -> CliError {
+    CliError::refused("org", format!("the environment holds half a login: {missing} is not set"))
+        .hint(format!("Set {missing} beside {present}."))
+}
+
+/// Refuses any org but the expected one: an org id, `production` or
+/// `sandbox` (I11).
+///
+/// # Errors
+/// Exit 2, with what was expected and what was found.
+pub(super) fn check_expected(identity: &OrgIdentity, expected: &str) -> Result<(), CliError> {
+    let kind = if identity.production { "production" } else { "sandbox" };
+    let found = match expected.trim() {
+        word @ ("production" | "sandbox") => {
+            if word == kind {
+                return Ok(());
+            }
+            kind
+        }
+        id => {
+            let id = RecordId::parse(id.as_bytes()).map_err(|error| {
+                CliError::refused("usage", format!("--expect-org {id}: {error}"))
+                    .hint("It takes an org id (00D…), `production` or `sandbox`.")
+            })?;
+            if id.as_str() == identity.org_id {
+                return Ok(());
+            }
+            &identity.org_id
+        }
+    };
+    let name = if identity.name.is_empty() { &identity.url } else { &identity.name };
+    let message =
+        format!("this is not the expected org: --expect-org says {expected}, {name} is {found}");
+    Err(CliError::refused("wrong-org", message).hint("Check --org and --expect-org."))
+}
+
+/// Whether anything was sent when a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing was sent: exit 2 whatever it was.
+    Preflight,
+    /// A run is under way: exit 4 for what passes, 1 for what needs repair.
+    Running,
+}
+
+/// A failed call as a person sees it. The code words stand in
+/// docs/errors.md.
+pub(super) fn call_error(error: &CallError, phase: Phase) -> CliError {
+    let (code, running) = if error.is_login() {
+        ("login", Exit::Repair)
+    } else if error.is_allowance() {
+        ("allowance", Exit::Interrupted)
+    } else {
+        match error.kind {
+            Kind::Address => ("address", Exit::Refused),
+            Kind::Tls => ("tls", Exit::Repair),
+            Kind::Version => ("api-version", Exit::Refused),
+            Kind::Identity => ("identity", Exit::Refused),
+            Kind::Local => ("local", Exit::Repair),
+            Kind::Reply => ("org-reply", Exit::Repair),
+            _ if error.is_unreachable() => ("unreachable", Exit::Interrupted),
+            _ => ("org-refused", Exit::Repair),
+        }
+    };
+    let exit = if phase == Phase::Preflight { Exit::Refused } else { running };
+    let mut hint = error.hint();
+    if error.kind == Kind::Tls {
+        let more = format!("If the other side speaks TLS 1.2 at most, set {TLS12}=true.");
+        hint = Some(hint.map_or(more.clone(), |hint| format!("{hint} {more}")));
+    }
+    CliError {
+        exit,
+        code,
+        message: chain(error),
+        problems: Vec::new(),
+        hint,
+        resumable: phase == Phase::Running,
+    }
+}
+
+/// Options to connect with for a command that only reads.
+pub(super) fn reading(context: &Context) -> ConnectOptions {
+    let style = context.global.progress;
+    let quiet = context.global.quiet || style == ProgressStyle::None;
+    let events: SharedSink = Arc::new(Notes { quiet, json: style == ProgressStyle::Json });
+    ConnectOptions { lanes: 1, events, ..ConnectOptions::default() }
+}
+
+/// Tells of retries and renewals on stderr, for commands without bars.
+struct Notes {
+    quiet: bool,
+    json: bool,
+}
+
+impl EventSink for Notes {
+    fn announce(&self, event: Event) {
+        if self.quiet {
+            return;
+        }
+        let line = match &event {
+            event if self.json => serde_json::to_string(event).unwrap_or_default(),
+            Event::Retrying { call, wait_seconds, reason, .. } => {
+                format!("note: could not {call} ({reason}); again in {wait_seconds:.1} s")
+            }
+            Event::Note { text } => format!("note: {text}"),
+            _ => return,
+        };
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// Writes text to stdout. A reader that has gone away (`| head`) is no
+/// failure.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::repair("local", format!("can't write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether stdout is a terminal, to which tables are fitted.
+pub(super) fn on_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// A table without a frame (it would be copied along), only a line under its
+/// header; fitted to the terminal's width where there is one.
+pub(super) fn table(header: &[&str], fitted: bool) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    let line = comfy_table::LineStyle::none().fill('─').junction('─');
+    table.load_style(comfy_table::TableStyle::new().header_separator(line));
+    table.set_header(header.to_vec());
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
+    if fitted {
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// A text that can't steer the terminal: control characters but line ends
+/// are shown as a replacement character.
+pub(super) fn harmless(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n';
+    text.replace("\r\n", "\n").replace('\t', " ").replace(steers, "\u{fffd}")
+}
+
+/// The embedded org behind `--org local`.
+#[cfg(feature = "local-org")]
+mod local {
+    use std::path::Path;
+
+    use secrecy::SecretString;
+
+    use crate::cli::CliError;
+    use crate::salesforce::Login;
+
+    /// An embedded org that runs as long as this lives.
+    #[derive(Debug)]
+    pub(super) struct Running {
+        url: String,
+        client_id: String,
+        client_secret: SecretString,
+    }
+
+    impl Running {
+        /// Starts it on a free loopback port, its data in a folder.
+        pub(super) async fn start(dir: &Path) -> Result<Running, CliError> {
+            Err(CliError::refused(
+                "local-org",
+                format!("the embedded org in {} can't be started", dir.display()),
+            ))
+        }
+
+        /// A login by client credentials, which also shows that renewal works.
+        pub(super) fn login(&self) -> Login {
+            Login::ClientCredentials {
+                login_url: self.url.clone(),
+                id: self.client_id.clone(),
+                secret: self.client_secret.clone(),
+            }
+        }
+
+        /// Stops it; jobs go on at its next start.
+        pub(super) async fn stop(self) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Choice, CliError> {
+        let variables: HashMap<&str, &str> = variables.iter().copied().collect();
+        resolve(name, &|name| variables.get(name).map(|value| (*value).to_owned()))
+    }
+
+    fn kind(name: Option<&str>, variables: &[(&str, &str)]) -> &'static str {
+        match resolved(name, variables) {
+            Ok(Choice::Local) => "local",
+            Ok(Choice::Login(login)) => login.kind(),
+            Err(error) => {
+                assert_eq!(error.exit, Exit::Refused);
+                assert!(error.hint.is_some());
+                "refused"
+            }
+        }
+    }
+
+    const TOKEN: [(&str, &str); 2] =
+        [("BULKHAUL_INSTANCE_URL", "https://a"), ("BULKHAUL_ACCESS_TOKEN", "t")];
+    const APP: [(&str, &str); 2] =
+        [("BULKHAUL_LOGIN_URL", "https://a"), ("BULKHAUL_CLIENT_ID", "i")];
+    const SECRET: (&str, &str) = ("BULKHAUL_CLIENT_SECRET", "s");
+    const REFRESH: (&str, &str) = ("BULKHAUL_REFRESH_TOKEN", "r");
+
+    #[test]
+    fn the_environments_logins_have_an_order() {
+        let all: Vec<_> = TOKEN.into_iter().chain(APP).chain([SECRET, REFRESH]).collect();
+        assert_eq!(kind(None, &all), "access token");
+        assert_eq!(kind(Some("env"), &all[2..]), "refresh token");
+        assert_eq!(kind(None, &all[2..5]), "client credentials");
+        let public_app = [APP[0], APP[1], REFRESH];
+        assert_eq!(kind(None, &public_app), "refresh token");
+        let jwt =
+            [APP[0], APP[1], SECRET, ("BULKHAUL_JWT_KEY_FILE", "k"), ("BULKHAUL_USERNAME", "u")];
+        assert_eq!(kind(None, &jwt), "refused");
+    }
+
+    #[test]
+    fn half_a_login_names_the_other_half() {
+        for (variables, missing) in [
+            (&TOKEN[..1], "BULKHAUL_ACCESS_TOKEN"),
+            (&TOKEN[1..], "BULKHAUL_INSTANCE_URL"),
+            (&APP[..1], "BULKHAUL_CLIENT_ID"),
+            (&APP[1..], "BULKHAUL_LOGIN_URL"),
+            (&APP[..], "BULKHAUL_REFRESH_TOKEN"),
+        ] {
+            let error = resolved(None, variables).unwrap_err();
+            assert!(error.message.contains(missing), "{}", error.message);
+        }
+        // A stray half does not hide a whole login.
+        assert_eq!(kind(None, &[TOKEN[0], APP[0], APP[1], SECRET]), "client credentials");
+    }
+
+    #[test]
+    fn names_are_the_contracts() {
+        assert_eq!(kind(Some("local"), &TOKEN), "local");
+        assert_eq!(kind(Some("sf:prod"), &[]), "Salesforce CLI");
+        assert_eq!(kind(Some("prod"), &TOKEN), "refused");
+        assert_eq!(kind(None, &[]), "refused");
+        let stored = resolved(Some("prod"), &[]).unwrap_err();
+        let hint = stored.hint.unwrap();
+        assert!(["`local`", "`env`", "`sf:ALIAS`"].iter().all(|choice| hint.contains(choice)));
+    }
+
+    #[test]
+    fn only_the_expected_org_passes() {
+        let identity = OrgIdentity {
+            org_id: "00D7Q000001AbCdUAK".into(),
+            name: "Acme".into(),
+            url: "https://acme.my.salesforce.com".into(),
+            user_id: String::new(),
+            username: String::new(),
+            production: true,
+            edition: None,
+        };
+        for good in ["production", "00D7Q000001AbCd", "00D7Q000001AbCdUAK"] {
+            check_expected(&identity, good).unwrap();
+        }
+        for bad in ["sandbox", "00D7Q000001AbCe", "Acme", ""] {
+            let error = check_expected(&identity, bad).unwrap_err();
+            assert_eq!(error.exit, Exit::Refused);
+        }
+    }
+
+    #[test]
+    fn values_cannot_steer_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2Jb\r\nc\td\u{9b}"), "a\u{fffd}[2Jb\nc d\u{fffd}");
+    }
+}

@@ -195,7 +195,7 @@ impl Credentials {
 const LOG_IN: &str = "log in";
 const TOKEN_PATH: &str = "/services/oauth2/token";
 /// A token request is small and answered at once.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The address of a login's first request, where it is known without one.
 pub(super) fn first_address(login: &Login) -> Result<Option<BaseUrl>, CallError> {
@@ -274,7 +274,9 @@ async fn ask_for_token(
     form: Form,
 ) -> Result<TokenReply, CallError> {
     let failed = |kind, happened| {
-        CallError::new(LOG_IN, kind, happened).at(Method::Post.as_str(), TOKEN_PATH)
+        CallError::new(LOG_IN, kind, happened)
+            .at(Method::Post.as_str(), TOKEN_PATH)
+            .origin(base.as_str())
     };
     let from_fault = |fault: super::transport::Fault| {
         let error = failed(fault.kind, fault.happened);

@@ -117,7 +117,8 @@ fn failed(message: impl Into<String>) -> CallError {
     CallError::new("use the Salesforce CLI's login", Kind::Login, Happened::No).message(message)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -17,7 +17,10 @@ use super::usage::Counters;
 use crate::domain::Event;
 
 /// Time without a byte moving after which an ordinary call is given up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
+/// The same for an upload: the last pieces may wait in the sockets of a slow
+/// line, and giving up costs the whole body.
+pub(super) const UPLOAD_PATIENCE: Duration = Duration::from_mins(5);
 /// The service itself ends a REST call after ten minutes ("API request
 /// limits"); a slow query says nothing until then.
 pub(super) const QUERY_PATIENCE: Duration = Duration::from_secs(620);
@@ -163,7 +166,7 @@ impl Connection {
                 Err(fault) => {
                     return Err(match trouble.and_then(|trouble| trouble.take()) {
                         Some(error) => call.error(Kind::Local, Happened::Maybe).because(error),
-                        None => call.fault(fault),
+                        None => call.fault(fault).origin(session.base.as_str()),
                     });
                 }
             };
@@ -179,9 +182,9 @@ impl Connection {
                 return Err(error);
             }
             renewals += 1;
-            // A refused session means that the call did not happen; nor has
-            // it when no new session can be had.
-            if self.credentials.renew(&self.transport, session.generation).await? {
+            let renewed = self.credentials.renew(&self.transport, session.generation).await;
+            // Whatever became of the login: the call itself was declined.
+            if renewed.map_err(|error| error.happened(Happened::No))? {
                 tracing::info!("session renewed");
                 let text = "the session had run out; logged in again".to_owned();
                 self.events.0.announce(Event::Note { text });

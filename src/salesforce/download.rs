@@ -34,7 +34,7 @@ impl Connection {
         call: &Call<'_>,
         open: &OpenTarget,
     ) -> Result<Downloaded, CallError> {
-        let mut retry = Retry::start(&self.policy, &self.events);
+        let mut retry = Retry::start_long(&self.policy, &self.events);
         loop {
             match self.download_once(call, open).await {
                 Ok(done) => return Ok(done),

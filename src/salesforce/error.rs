@@ -58,6 +58,8 @@ pub struct CallFacts {
     pub call: &'static str,
     /// HTTP method; empty where no request was involved.
     pub method: &'static str,
+    /// Scheme, host and port that were called; empty where none was.
+    pub origin: String,
     /// Path without its query.
     pub path: String,
     /// What kind of failure it was.
@@ -106,6 +108,7 @@ impl CallError {
         CallError(Box::new(CallFacts {
             call,
             method: "",
+            origin: String::new(),
             path: String::new(),
             kind,
             status: None,
@@ -146,7 +149,17 @@ impl CallError {
 
     pub(super) fn at(mut self, method: &'static str, path: &str) -> Self {
         self.0.method = method;
-        self.0.path = path.split('?').next().unwrap_or_default().to_owned();
+        path.split('?').next().unwrap_or_default().clone_into(&mut self.0.path);
+        self
+    }
+
+    pub(super) fn happened(mut self, happened: Happened) -> Self {
+        self.0.happened = happened;
+        self
+    }
+
+    pub(super) fn origin(mut self, origin: &str) -> Self {
+        origin.clone_into(&mut self.0.origin);
         self
     }
 
@@ -329,7 +342,11 @@ impl fmt::Display for CallError {
             write!(f, ", {message}")?;
         }
         if !self.method.is_empty() {
-            write!(f, " ({} {}", self.method, self.path)?;
+            // Where to matters when nobody answered.
+            let silent =
+                matches!(self.kind, Kind::Connect | Kind::Tls | Kind::Stalled | Kind::Broken);
+            let origin = if silent { self.origin.as_str() } else { "" };
+            write!(f, " ({} {origin}{}", self.method, self.path)?;
             if self.attempts > 1 {
                 let seconds = self.elapsed.as_secs_f64();
                 write!(f, ", {} tries in {seconds:.1} s", self.attempts)?;

@@ -53,7 +53,8 @@ struct Organization {
     id: Option<String>,
     name: Option<String>,
     is_sandbox: Option<bool>,
-    organization_type: Option<String>,
+    #[serde(rename = "OrganizationType")]
+    edition: Option<String>,
 }
 
 const SOQL: &str = "SELECT Id, Name, IsSandbox, OrganizationType FROM Organization";
@@ -62,12 +63,17 @@ pub(super) async fn read(
     connection: &Connection,
     version: ApiVersion,
 ) -> Result<OrgIdentity, CallError> {
-    let info = Call::get("ask who the user is", "/services/oauth2/userinfo");
-    let info: Option<UserInfo> = tolerate(connection.fetch(&info).await)?;
     let path = resource(version, &format!("query?q={}", encode(SOQL)));
     let query = Call::get("ask which org this is", path);
     let reply: Option<OrganizationReply> = tolerate(connection.fetch(&query).await)?;
     let organization = reply.and_then(|reply| reply.records.into_iter().next());
+    let info = Call::get("ask who the user is", "/services/oauth2/userinfo");
+    let info: Option<UserInfo> = match tolerate(connection.fetch(&info).await) {
+        // The query has shown that the session is good: this resource wants a
+        // scope that the app doesn't have.
+        Err(error) if error.is_login() => None,
+        answer => answer?,
+    };
 
     let session = connection.credentials.session();
     let (url_org, url_user) = ids_in(session.identity_url.as_deref().unwrap_or_default());
@@ -83,8 +89,7 @@ pub(super) async fn read(
         .as_ref()
         .and_then(|org| org.is_sandbox)
         .unwrap_or_else(|| looks_like_sandbox(&url));
-    let (name, edition) =
-        organization.map_or((None, None), |org| (org.name, org.organization_type));
+    let (name, edition) = organization.map_or((None, None), |org| (org.name, org.edition));
     Ok(OrgIdentity {
         org_id,
         name: name.unwrap_or_default(),

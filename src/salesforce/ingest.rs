@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::connection::{Call, PATIENCE, Payload};
+use super::connection::{Call, Payload, UPLOAD_PATIENCE};
 use super::download::{Downloaded, OpenTarget};
 use super::error::{CallError, Happened, Kind};
 use super::org::Org;
@@ -162,7 +162,7 @@ impl Org {
             accept: "application/json",
             header: None,
             repeatable: Repeatable::OnlyIfNotHappened,
-            patience: PATIENCE,
+            patience: UPLOAD_PATIENCE,
             anonymous: false,
         };
         let connection = self.connection();

@@ -83,12 +83,11 @@ impl Org {
         let events = SharedSinkDebug(options.events);
         let patient = options.retry.for_connecting();
         // The CLI's login tells the address only with the token.
-        let (base, early) = match auth::first_address(&login)? {
-            Some(base) => (base, None),
-            None => {
-                let session = auth::obtain(&mut login, None, 1).await?;
-                (session.base.clone(), Some(session))
-            }
+        let (base, early) = if let Some(base) = auth::first_address(&login)? {
+            (base, None)
+        } else {
+            let session = auth::obtain(&mut login, None, 1).await?;
+            (session.base.clone(), Some(session))
         };
         let transport =
             Transport::new(&base, options.lanes, options.allow_tls12, Arc::clone(&counters))
@@ -99,15 +98,14 @@ impl Org {
                         None => error,
                     }
                 })?;
-        let session = match early {
-            Some(session) => session,
-            None => {
-                let mut retry = Retry::start(&patient, &events);
-                loop {
-                    match auth::obtain(&mut login, Some(&transport), 1).await {
-                        Ok(session) => break session,
-                        Err(error) => retry.again(error, Repeatable::Yes).await?,
-                    }
+        let session = if let Some(session) = early {
+            session
+        } else {
+            let mut retry = Retry::start(&patient, &events);
+            loop {
+                match auth::obtain(&mut login, Some(&transport), 1).await {
+                    Ok(session) => break session,
+                    Err(error) => retry.again(error, Repeatable::Yes).await?,
                 }
             }
         };

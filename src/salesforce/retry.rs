@@ -36,8 +36,8 @@ impl Default for RetryPolicy {
             tries: 8,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(30),
-            retry_after_cap: Duration::from_secs(120),
-            budget: Duration::from_secs(600),
+            retry_after_cap: Duration::from_mins(2),
+            budget: Duration::from_mins(10),
         }
     }
 }
@@ -79,6 +79,8 @@ pub(super) struct Retry<'a> {
     events: &'a SharedSinkDebug,
     tries: u32,
     started: Instant,
+    /// Time that counts against the budget by itself, if not all of it does.
+    waited: Option<Duration>,
 }
 
 /// A sink that can stand in a `Debug` struct.
@@ -92,7 +94,13 @@ impl std::fmt::Debug for SharedSinkDebug {
 
 impl<'a> Retry<'a> {
     pub(super) fn start(policy: &'a RetryPolicy, events: &'a SharedSinkDebug) -> Self {
-        Retry { policy, events, tries: 1, started: Instant::now() }
+        Retry { policy, events, tries: 1, started: Instant::now(), waited: None }
+    }
+
+    /// For calls that may well take longer than the budget while all is fine:
+    /// only the waits count against it.
+    pub(super) fn start_long(policy: &'a RetryPolicy, events: &'a SharedSinkDebug) -> Self {
+        Retry { waited: Some(Duration::ZERO), ..Retry::start(policy, events) }
     }
 
     /// Waits until the call may be tried again, or gives the error back with
@@ -118,9 +126,10 @@ impl<'a> Retry<'a> {
         if let Some(asked) = error.retry_after {
             wait = wait.max(asked.min(self.policy.retry_after_cap));
         }
-        if elapsed + wait > self.policy.budget {
+        if self.waited.unwrap_or(elapsed) + wait > self.policy.budget {
             return Err(error);
         }
+        self.waited = self.waited.map(|waited| waited + wait);
         self.tries += 1;
         self.events.0.announce(Event::Retrying {
             call: error.call.to_owned(),
@@ -246,6 +255,17 @@ mod tests {
         let (error, waits) = run(&policy, &broken(Happened::No), Repeatable::Yes).await;
         assert!(error.attempts < 1_000 && error.attempts > 3, "{}", error.attempts);
         assert!(waits.iter().sum::<f64>() <= 50.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_download_may_begin_anew_after_an_hour() {
+        let (policy, sink) = (RetryPolicy::default(), SharedSinkDebug(Arc::new(Heard::default())));
+        let mut hurried = Retry::start(&policy, &sink);
+        let mut long = Retry::start_long(&policy, &sink);
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let error = broken(Happened::Maybe);
+        assert!(hurried.again(error.clone(), Repeatable::Yes).await.is_err());
+        assert!(long.again(error, Repeatable::Yes).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

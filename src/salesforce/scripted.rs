@@ -2,6 +2,7 @@
 //! closure writes byte for byte, so that cut bodies, hang-ups and odd headers
 //! can be played. It shares nothing with the client but the socket.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -134,7 +135,7 @@ fn render(act: Act) -> (Vec<u8>, bool) {
         Act::Answer(status, headers, body) => {
             let mut extra = format!("Content-Length: {}\r\n", body.len());
             for (name, value) in headers {
-                extra.push_str(&format!("{name}: {value}\r\n"));
+                let _ = write!(extra, "{name}: {value}\r\n");
             }
             let mut bytes = head(status, &extra);
             bytes.extend(body);

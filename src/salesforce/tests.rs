@@ -140,6 +140,28 @@ async fn a_user_without_permissions_still_gets_in() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_fails_in_passing_does_not_put_a_create_in_doubt() {
+    let given = Arc::new(AtomicUsize::new(0));
+    let refuse = strict_tokens(Arc::clone(&given));
+    let logins = AtomicUsize::new(0);
+    let scripted = ScriptedOrg::start(move |request: &Seen| {
+        let login = request.path == "/services/oauth2/token";
+        // The second login, a renewal, breaks off.
+        if login && logins.fetch_add(1, SeqCst) == 1 {
+            return Some(Act::HangUp);
+        }
+        refuse(request).or_else(|| {
+            let create = request.path.ends_with("jobs/ingest");
+            create.then(|| json(200, r#"{"id":"750","state":"Open"}"#))
+        })
+    })
+    .await;
+    let org = Org::connect(client_login(&scripted), options(&Arc::default())).await.unwrap();
+    given.store(70, SeqCst);
+    assert_eq!(org.create_job(&new_job()).await.unwrap().id, "750");
+}
+
+#[tokio::test]
 async fn passing_trouble_is_waited_out_and_announced() {
     let scripted = ScriptedOrg::start(nth("/limits", |n, _| match n {
         0 => Act::Answer(503, vec![], b"<html><title>Maintenance</title>".to_vec()),
@@ -229,10 +251,11 @@ async fn a_create_that_never_reached_the_org_is_known_not_to_have_happened() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nowhere = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let login = Login::Token { instance_url: nowhere, token: SecretString::from(TOKEN) };
+    let login = Login::Token { instance_url: nowhere.clone(), token: SecretString::from(TOKEN) };
     let error = Org::connect(login, options(&Arc::default())).await.unwrap_err();
     assert_eq!((error.kind, error.happened), (Kind::Connect, Happened::No));
     assert!(error.attempts > 1 && error.is_unreachable());
+    assert!(error.to_string().contains(&nowhere), "{error}");
 }
 
 /// An org that takes only the newest token it gave out.
