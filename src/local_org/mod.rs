@@ -2,5 +2,6 @@
 
 pub(crate) mod catalogue;
 pub(crate) mod errors;
+pub(crate) mod soql;
 
 pub use catalogue::CatalogueError;
