@@ -40,9 +40,12 @@ pub(crate) mod store;
 pub(crate) mod value;
 mod versions;
 
+#[cfg(test)]
+mod tests;
+
 pub use auth::{AuthError, KeyError};
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
-pub use org::{LocalOrg, LocalOrgError, LocalOrgOptions};
+pub use org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
 pub use settings::Settings;
 pub use store::StoreError;

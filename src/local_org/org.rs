@@ -35,6 +35,30 @@ pub struct LocalOrgOptions {
     pub settings: Settings,
 }
 
+impl LocalOrgOptions {
+    /// For the org of a folder: a free port, and the switches of the folder's
+    /// `settings.json` when there is one.
+    ///
+    /// # Errors
+    /// When that file can't be read or names unknown switches.
+    pub fn for_folder(dir: &Path) -> Result<LocalOrgOptions, LocalOrgError> {
+        let path = dir.join("settings.json");
+        let settings = if path.exists() { read_settings(&path)? } else { Settings::default() };
+        Ok(LocalOrgOptions { dir: Some(dir.to_owned()), port: 0, settings })
+    }
+}
+
+/// Reads switches from a JSON file; those it doesn't name keep their defaults.
+///
+/// # Errors
+/// When the file can't be read or names unknown switches.
+pub fn read_settings(path: &Path) -> Result<Settings, LocalOrgError> {
+    let failed = |source| LocalOrgError::Folder { path: path.to_owned(), source };
+    let text = std::fs::read(path).map_err(failed)?;
+    serde_json::from_slice(&text)
+        .map_err(|source| LocalOrgError::Settings { path: path.to_owned(), source })
+}
+
 /// Why the org doesn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalOrgError {
@@ -45,6 +69,14 @@ pub enum LocalOrgError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The switches can't be read.
+    #[error("{} does not hold the local org's settings", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
     },
     /// Another process has it.
     #[error("the local org in {} is in use by another process", path.display())]
@@ -190,6 +222,12 @@ impl LocalOrg {
     /// The org's clock; moving it moves expiry and allowances.
     pub fn clock(&self) -> Clock {
         self.state.clock.clone()
+    }
+
+    /// What is behind it.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &OrgState {
+        &self.state
     }
 
     /// Lets requests in progress finish, for some seconds at most.

@@ -323,6 +323,15 @@ fn read_credentials(path: &Path) -> Result<Option<Credentials>, AuthError> {
 }
 
 #[cfg(test)]
+pub(super) use jwt::tests as jwt_tests;
+
+/// Base64 of a text, for tests of other modules.
+#[cfg(test)]
+pub(super) fn base64_of(text: &str) -> String {
+    base64::encode(text.as_bytes())
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -148,7 +148,7 @@ impl Grouping {
                 .collect::<Result<Vec<_>, _>>()?;
             let mut text = String::new();
             for value in &values {
-                let _ = write!(text, "{:?}\u{0}", folded_key(value));
+                let _ = write!(text, "{:?}\u{0}", Key::of(value));
             }
             if groups.len() >= MAX_GROUPS && !groups.contains_key(&text) {
                 too_many = true;
@@ -251,13 +251,6 @@ fn aggregated(
     ))
 }
 
-fn folded_key(value: &Value) -> Key {
-    match Key::of(value) {
-        Key::Text(folded, _) if !folded.is_empty() => Key::Text(folded, String::new()),
-        other => other,
-    }
-}
-
 #[derive(Debug, Default)]
 struct Tally {
     count: u64,
@@ -282,7 +275,7 @@ impl Tally {
         match function {
             Aggregate::Count => {}
             Aggregate::CountDistinct => {
-                self.seen.insert(format!("{:?}", folded_key(&value)));
+                self.seen.insert(format!("{key:?}"));
             }
             Aggregate::Sum | Aggregate::Avg => {
                 if let Key::Number(number) = key {

@@ -480,7 +480,7 @@ mod tests {
         assert_eq!(error.code, "MALFORMED_QUERY");
         assert!(error.message.contains("ERROR at Row:1:Column:29"), "{}", error.message);
         assert!(error.message.ends_with("unexpected token: '<EOF>'"), "{}", error.message);
-        assert!(refused("SELECT FROM Account").message.contains("Column:13"));
+        assert!(refused("SELECT FROM Account").message.contains("Column:8"));
         assert!(refused("SELECT Id FROM Account LIMIT x").message.contains("'x'"));
         assert!(refused("SELECT Id FROM Account nonsense").message.contains("'nonsense'"));
     }

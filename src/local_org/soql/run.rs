@@ -175,8 +175,8 @@ pub(super) enum Key {
     Bool(bool),
     /// Numbers, days, instants, times.
     Number(f64),
-    /// Folded text, the text itself to settle ties.
-    Text(String, String),
+    /// Folded text; ids as they are.
+    Text(String),
 }
 
 impl Key {
@@ -189,8 +189,8 @@ impl Key {
             Value::Int(number) => Key::Number(*number as f64),
             Value::Date(at) | Value::Time(at) => Key::Number(f64::from(*at)),
             Value::DateTime(at) => Key::Number(*at as f64),
-            Value::Text(text) => Key::Text(fold(text), text.clone()),
-            Value::Id(key) => Key::Text(String::new(), key.to_string()),
+            Value::Text(text) => Key::Text(fold(text)),
+            Value::Id(key) => Key::Text(key.to_string()),
         }
     }
 
