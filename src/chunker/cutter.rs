@@ -136,10 +136,8 @@ impl Chunker {
             let length = text.len() + added.len();
             let alone = header + length as u64;
             let rejection = rejection.or_else(|| {
-                (alone > sizing.max_bytes).then_some(Rejection::LargerThanChunk {
-                    bytes: alone,
-                    limit: sizing.max_bytes,
-                })
+                (alone > sizing.max_bytes)
+                    .then_some(Rejection::LargerThanChunk { bytes: alone, limit: sizing.max_bytes })
             });
             if let Some(open) = &self.open {
                 let is_full = open.rejected.len() >= MAX_REJECTED

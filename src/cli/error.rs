@@ -7,6 +7,7 @@
 
 use std::process::ExitCode;
 
+use crate::domain::error_chain;
 use crate::report::ErrorSummary;
 use crate::report::format::printable;
 
@@ -93,7 +94,7 @@ impl CliError {
     #[must_use]
     pub fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
         self.message.push_str(": ");
-        self.message.push_str(&chain(error));
+        self.message.push_str(&error_chain(error));
         self
     }
 
@@ -164,18 +165,6 @@ impl CliError {
 fn lines_below(text: &str, indent: &str) -> String {
     let lines: Vec<_> = text.trim_end().lines().map(printable).collect();
     lines.join(&format!("\n{indent}"))
-}
-
-/// An error and its causes on one line, each separated by `: `.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

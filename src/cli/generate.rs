@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::error::chain;
 use super::{CliError, Context, Exit};
+use crate::domain::error_chain;
 use crate::domain::{ColumnDelimiter, LineEnding};
 use crate::generator::{ColumnSet, DEFAULT_SEED, Format, Recipe, SampleObject, Shape, columns};
 
@@ -170,7 +170,7 @@ fn recipe(args: &GenerateArgs) -> Result<Recipe, CliError> {
         let rows = args.rows.unwrap_or_default();
         chosen(args, Recipe::new(object, rows).seed(args.seed)).map_err(|error| {
             let names: Vec<&str> = columns(object).iter().map(|column| column.name).collect();
-            CliError::refused("usage", chain(&error)).hint(format!(
+            CliError::refused("usage", error_chain(&error)).hint(format!(
                 "The columns of {}: {}.",
                 object.name(),
                 names.join(", ")
@@ -216,14 +216,14 @@ fn create(path: &Path, force: bool) -> Result<File, CliError> {
         }
         _ => CliError::refused(
             "output",
-            format!("{} can't be written: {}", path.display(), chain(&error)),
+            format!("{} can't be written: {}", path.display(), error_chain(&error)),
         ),
     })
 }
 
 /// Says that writing broke off.
 fn failed(what: &str, error: &io::Error) -> CliError {
-    CliError::repair("output", format!("writing to {what} broke off: {}", chain(error)))
+    CliError::repair("output", format!("writing to {what} broke off: {}", error_chain(error)))
         .hint("What was written so far is not complete; free some space and run it again.")
 }
 

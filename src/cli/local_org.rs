@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::error::chain;
 use super::{CliError, Context, Exit};
+use crate::domain::error_chain;
 use crate::local_org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
 
 const EXAMPLES: &str = "Examples:
@@ -56,11 +56,7 @@ struct ServeArgs {
 
 pub(super) fn run(args: LocalOrgArgs, context: &Context) -> Result<Exit, CliError> {
     let LocalOrgCommand::Serve(args) = args.command;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::repair("runtime", format!("cannot start: {error}")))?;
-    runtime.block_on(serve(args, context))
+    context.runtime()?.block_on(serve(args, context))
 }
 
 async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, CliError> {
@@ -98,12 +94,12 @@ fn register(org: &LocalOrg, path: &std::path::Path) -> Result<(), CliError> {
     let bytes = std::fs::read(path)
         .map_err(|error| CliError::refused("local-org", format!("cannot read {shown}: {error}")))?;
     org.register_jwt_key(&bytes, &shown)
-        .map_err(|error| CliError::refused("local-org", chain(&error)))
+        .map_err(|error| CliError::refused("local-org", error_chain(&error)))
 }
 
 /// The org's own words, with what to do about it.
-fn refusal(error: &LocalOrgError) -> CliError {
-    let refused = CliError::refused("local-org", chain(error));
+pub(super) fn refusal(error: &LocalOrgError) -> CliError {
+    let refused = CliError::refused("local-org", error_chain(error));
     match error {
         LocalOrgError::InUse { .. } => refused
             .hint("Stop the other process, or name another folder with --local-org-dir or --dir."),

@@ -78,6 +78,9 @@ pub enum LedgerError {
         /// Attempt number.
         attempt: u32,
     },
+    /// The thread that wrote broke off; whether it wrote is not known.
+    #[error("a write to the ledger broke off")]
+    Interrupted,
     /// A new attempt could send rows twice (I2).
     #[error(
         "chunk {chunk} can't have a new attempt: attempt {attempt} is {} and not accounted for",

@@ -26,6 +26,7 @@ mod file;
 mod read;
 mod records;
 mod schema;
+mod shared;
 mod write;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use records::{
     OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepDetail, StepTimes, StoredAttempt,
     StoredChunk, StoredRun,
 };
+pub use shared::SharedLedger;
 
 /// Name of the ledger in a run's folder.
 pub const FILE_NAME: &str = "ledger.sqlite";

@@ -230,7 +230,11 @@ impl<'a> Compiler<'a> {
             let column = self.header[at].as_str();
             let (name, mapped) = match target(self.spec, self.header, at) {
                 Target::Dropped(reason) => {
-                    self.dropped.push(DroppedColumn { source: at, name: column.to_owned(), reason });
+                    self.dropped.push(DroppedColumn {
+                        source: at,
+                        name: column.to_owned(),
+                        reason,
+                    });
                     continue;
                 }
                 Target::Name { name, mapped } => (name, mapped),
@@ -377,8 +381,9 @@ impl<'a> Compiler<'a> {
         ));
         let out = leave_out(column);
         match nearest_field(object, name, |field| self.is_writable(field)) {
-            Some(near) => problem
-                .hint(format!("did you mean `{near}`? --map '{column}={near}', or {out}")),
+            Some(near) => {
+                problem.hint(format!("did you mean `{near}`? --map '{column}={near}', or {out}"))
+            }
             None => problem.hint(format!("name its field with --map '{column}=FIELD', or {out}")),
         }
     }
@@ -542,8 +547,11 @@ impl<'a> Compiler<'a> {
         let names = list(missing.iter().copied());
         if operation == Operation::Insert {
             self.problem(
-                Problem::new(format!("new {} records need {names}, which no column sets", object.name))
-                    .hint(format!("say which column holds it: --map 'Column={}'", missing[0])),
+                Problem::new(format!(
+                    "new {} records need {names}, which no column sets",
+                    object.name
+                ))
+                .hint(format!("say which column holds it: --map 'Column={}'", missing[0])),
             );
         } else {
             self.notes.push(format!(
@@ -643,7 +651,8 @@ impl<'a> Compiler<'a> {
             self.notes.push(format!("columns not sent: {}", list(names.into_iter())));
         }
         if ColumnDelimiter::from_byte(dialect.delimiter).is_none() {
-            self.notes.push("no job takes the delimiter of this source: commas are sent".to_owned());
+            self.notes
+                .push("no job takes the delimiter of this source: commas are sent".to_owned());
         }
         let is_set = |name: &str| self.columns.iter().any(|column| column.field == name);
         let is_open = |name: &str| {

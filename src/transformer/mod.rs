@@ -27,6 +27,7 @@ mod relationship;
 use crate::domain::{ObjectDescription, Operation};
 
 pub use compile::{compile, needed_parents};
+pub use nearest::nearest;
 pub use plan::{DropReason, DroppedColumn, Plan, PlannedColumn, Treatment};
 pub use problem::Problem;
 

@@ -4,10 +4,7 @@ use crate::domain::{Field, ObjectDescription};
 
 /// The candidate nearest to a word by edit distance, letter case and the
 /// suffixes of custom names left aside; none if even that is far off.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = bare(word);
     let limit = (word.chars().count() / 3).max(2);
     candidates

@@ -10,4 +10,7 @@
     reason = "helpers of tests fail by panicking, like the tests themselves"
 )]
 
+mod conservation;
 mod layering;
+mod load;
+mod support;

@@ -171,6 +171,11 @@ impl Context {
         }
     }
 
+    /// Whether somebody can be asked.
+    pub(super) fn stdin_is_terminal(&self) -> bool {
+        self.around.stdin_terminal
+    }
+
     /// Whether somebody looks at stdout.
     pub(super) fn stdout_is_terminal(&self) -> bool {
         self.around.stdout_terminal

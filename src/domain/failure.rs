@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::RowNumber;
+use super::RowNumber;
 
 /// Groups kept apart; a message beyond them counts with [`OTHER_MESSAGE`] of
 /// its code. An org with more kinds of failure than this is not understood by
@@ -26,6 +26,9 @@ const OTHER_MESSAGE: &str = "(other messages)";
 
 /// The code of the group for codes beyond [`MAX_CODES`].
 const OTHER_CODE: &str = "OTHER";
+
+/// The code of groups of rows that were never sent by us.
+pub const REJECTED: &str = "REJECTED";
 
 /// Rows that failed for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
