@@ -5,6 +5,7 @@
 
 mod attempt;
 mod event;
+mod failure;
 mod id;
 mod job;
 mod limits;
@@ -15,6 +16,7 @@ mod row;
 
 pub use attempt::{AttemptEvent, AttemptState, InvalidStep, step};
 pub use event::{Event, EventSink, NoEvents, SharedSink};
+pub use failure::{FailureGroup, FailureGroups};
 pub use id::{RecordId, RecordIdError};
 pub use job::{ColumnDelimiter, JobInfo, JobState, LineEnding, NewJob, ResultSet};
 pub use limits::*;

@@ -3,11 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::failures::FailureGroup;
 use super::format::{self, bytes, duration, percent, printable, thousands, width, wrap};
 use super::summary::{RowCounts, SUMMARY_FILE, Summary};
 use super::verdict::Status;
-use crate::domain::Operation;
+use crate::domain::{FailureGroup, Operation};
 
 /// Columns that every line but a path fits in.
 pub const WIDTH: usize = 80;

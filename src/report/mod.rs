@@ -3,7 +3,6 @@
 //! | file | what it is |
 //! |---|---|
 //! | `summary` | what summary.json holds, and how it is written |
-//! | `failures` | failures grouped by code and message, bounded |
 //! | `verdict` | from reasons and tally to status and exit code |
 //! | `human` | the summary as a person reads it, within 80 columns |
 //! | `format` | counts, bytes, durations and foreign text, ready to print |
@@ -11,13 +10,11 @@
 //! Nothing here prints, asks a clock or knows the other parts of the house:
 //! the figures come in from outside, and texts go out.
 
-mod failures;
 pub mod format;
 mod human;
 mod summary;
 mod verdict;
 
-pub use failures::{FailureGroup, FailureGroups};
 pub use human::{WIDTH, render};
 pub use summary::{
     ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SUMMARY_FILE, SourceSummary,

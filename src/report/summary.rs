@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::failures::FailureGroup;
 use super::verdict::Status;
-use crate::domain::{Operation, Tally};
+use crate::domain::{FailureGroup, Operation, Tally};
 
 /// The name of the file in a run folder.
 pub const SUMMARY_FILE: &str = "summary.json";
