@@ -10,4 +10,5 @@
     reason = "helpers of tests fail by panicking, like the tests themselves"
 )]
 
+mod documents;
 mod layering;
