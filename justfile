@@ -40,10 +40,9 @@ conformance:
 bench *names:
     cargo bench {{ names }}
 
-# Takes over what snapshot tests found new (after looking at the difference)
+# Goes through what snapshot tests found new (needs cargo-insta)
 snapshots:
-    INSTA_UPDATE=always cargo test
-    git diff --stat
+    cargo insta test --review
 
 # Loads the sample file into the local org, as the README does
 example:

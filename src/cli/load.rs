@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CliError, Context, Exit, org, progress};
+use super::progress::{self, Progress};
+use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
-use crate::domain::{DEFAULT_CHUNK_ROWS, MAX_JOB_BYTES, Operation, SharedSink};
+use crate::domain::{DEFAULT_CHUNK_ROWS, MAX_JOB_BYTES, Operation};
 use crate::pipeline::{self, LoadRequest, Prepared, RunFolder, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
@@ -221,19 +222,19 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
     }
     let runtime = context.runtime()?;
     runtime.block_on(async {
-        let (events, finish) = progress::sink(context);
+        let progress = progress::start(context);
         let options = ConnectOptions {
             lanes: usize::from(args.parallel),
-            events: Arc::clone(&events),
+            events: progress.sink(),
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
         if let Some(expected) = &args.expect_org {
             org::check_expected(connected.org.identity(), expected)?;
         }
-        let summary = go(&args, context, &connected.org, events).await;
+        let summary = go(&args, context, &connected.org, &progress).await;
         connected.close().await;
-        drop(finish);
+        progress.finish();
         summary?.conclude(context)
     })
 }
@@ -243,12 +244,14 @@ async fn go(
     args: &LoadArgs,
     context: &Context,
     org: &Org,
-    events: SharedSink,
+    progress: &Progress,
 ) -> Result<summary::Ended, CliError> {
+    let events = progress.sink();
     let request = args.request(&context.global.runs_dir);
     let prepared = pipeline::prepare(request, org.clone(), Arc::clone(&events))
         .await
         .map_err(|error| refusal::of(&error))?;
+    progress.clear();
     context.say(&banner::text(&prepared));
     ask(args, context, &prepared)?;
 
@@ -323,7 +326,7 @@ fn ask(args: &LoadArgs, context: &Context, prepared: &Prepared) -> Result<(), Cl
 
 impl LoadArgs {
     fn yes_without_terminal(&self, context: &Context) -> bool {
-        context.global.yes && !context.stdin_is_terminal()
+        context.global.yes && !context.has_terminal()
     }
 }
 

@@ -54,26 +54,21 @@ pub struct FailureGroups {
 }
 
 impl FailureGroups {
-    /// No failures yet.
-    pub fn new() -> Self {
-        FailureGroups::default()
-    }
-
-    /// Counts one row. `message` has its values masked.
-    pub fn add(&mut self, code: &str, message: &str, row: RowNumber) {
-        self.add_many(code, message, 1, row.0);
+    /// Counts one row under a message that has its values masked.
+    pub fn count(&mut self, code: &str, masked_message: &str, row: RowNumber) {
+        self.add(code, masked_message, 1, row.0);
     }
 
     /// Adds the groups of another collector.
-    pub fn merge(&mut self, other: &FailureGroups) {
-        for (code, messages) in &other.codes {
-            for (message, &(count, row)) in messages {
-                self.add_many(code, message, count, row);
+    pub fn merge(&mut self, other: FailureGroups) {
+        for (code, messages) in other.codes {
+            for (message, (count, row)) in messages {
+                self.add(&code, &message, count, row);
             }
         }
     }
 
-    fn add_many(&mut self, code: &str, message: &str, count: u64, row: u64) {
+    fn add(&mut self, code: &str, message: &str, count: u64, row: u64) {
         let message = shortened(message);
         // The usual case, without an allocation: the group is there.
         if let Some(group) = self.codes.get_mut(code).and_then(|texts| texts.get_mut(message)) {
@@ -153,11 +148,11 @@ mod tests {
 
     #[test]
     fn equal_reasons_are_one_group_with_its_lowest_row() {
-        let mut groups = FailureGroups::new();
-        groups.add("STRING_TOO_LONG", "data value too large", RowNumber(9));
-        groups.add("REQUIRED_FIELD_MISSING", "missing: [Name]", RowNumber(40));
-        groups.add("REQUIRED_FIELD_MISSING", "missing: [Name]", RowNumber(7));
-        groups.add("REQUIRED_FIELD_MISSING", "missing: [LastName]", RowNumber(8));
+        let mut groups = FailureGroups::default();
+        groups.count("STRING_TOO_LONG", "data value too large", RowNumber(9));
+        groups.count("REQUIRED_FIELD_MISSING", "missing: [Name]", RowNumber(40));
+        groups.count("REQUIRED_FIELD_MISSING", "missing: [Name]", RowNumber(7));
+        groups.count("REQUIRED_FIELD_MISSING", "missing: [LastName]", RowNumber(8));
         let found = groups.groups();
         assert_eq!(found.len(), 3);
         assert_eq!(
@@ -174,12 +169,12 @@ mod tests {
 
     #[test]
     fn the_number_of_groups_is_bounded_and_no_row_is_lost() {
-        let mut groups = FailureGroups::new();
+        let mut groups = FailureGroups::default();
         for row in 0..50_000u64 {
-            groups.add(&format!("CODE_{}", row % 3), &format!("text {row}"), RowNumber(row));
+            groups.count(&format!("CODE_{}", row % 3), &format!("text {row}"), RowNumber(row));
         }
         for row in 0..5_000u64 {
-            groups.add(&format!("RARE_{row}"), "text", RowNumber(row));
+            groups.count(&format!("RARE_{row}"), "text", RowNumber(row));
         }
         // One group more a code at most: the one of its other messages.
         assert!(groups.groups().len() <= MAX_GROUPS + MAX_CODES + 1);
@@ -190,8 +185,8 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let mut groups = FailureGroups::new();
-        groups.add("X", &"é".repeat(2_000), RowNumber(1));
+        let mut groups = FailureGroups::default();
+        groups.count("X", &"é".repeat(2_000), RowNumber(1));
         assert_eq!(groups.groups()[0].message, "é".repeat(250));
     }
 
@@ -202,15 +197,15 @@ mod tests {
             cut in 0usize..60,
         ) {
             let count = |rows: &[(u8, u8, u64)]| {
-                let mut groups = FailureGroups::new();
+                let mut groups = FailureGroups::default();
                 for (code, message, row) in rows {
-                    groups.add(&format!("C{code}"), &format!("m{message}"), RowNumber(*row));
+                    groups.count(&format!("C{code}"), &format!("m{message}"), RowNumber(*row));
                 }
                 groups
             };
             let cut = cut.min(rows.len());
             let mut merged = count(&rows[cut..]);
-            merged.merge(&count(&rows[..cut]));
+            merged.merge(count(&rows[..cut]));
             prop_assert_eq!(merged.groups(), count(&rows).groups());
         }
     }

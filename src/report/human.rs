@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 
 use super::format::{self, bytes, duration, percent, printable, thousands, width, wrap};
 use super::summary::{RowCounts, SUMMARY_FILE, Summary};
-use crate::domain::FailureGroup;
-use crate::domain::Operation;
-use crate::domain::Status;
+use crate::domain::{FailureGroup, Operation, Status};
 
 /// Columns that every line but a path fits in.
 pub const WIDTH: usize = 80;

@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::domain::FailureGroup;
-use crate::domain::Status;
-use crate::domain::{Operation, Tally};
+use crate::domain::{FailureGroup, Operation, Status, Tally};
 
 /// The name of the file in a run folder.
 pub const SUMMARY_FILE: &str = "summary.json";

@@ -4,13 +4,15 @@
 //! A file here that is not declared below would never run; `layering` fails
 //! then.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "helpers of tests fail by panicking, like the tests themselves"
 )]
 
 mod conservation;
+mod documents;
 mod layering;
 mod load;
 mod support;

@@ -41,7 +41,7 @@ pub(super) fn start(settings: &LogSettings<'_>) -> Result<(), CliError> {
         default_filter(settings.quiet, settings.verbose, settings.file.is_some())
     });
     let filter = EnvFilter::builder().parse(spec).map_err(|error| {
-        CliError::refused("log_filter", format!("{LOG_VARIABLE} is no log filter"))
+        CliError::refused("log-filter", format!("{LOG_VARIABLE} is no log filter"))
             .caused_by(&error)
             .hint("Write it like `bulkhaul=debug` or `bulkhaul::uploader=trace`.")
     })?;
@@ -52,7 +52,7 @@ pub(super) fn start(settings: &LogSettings<'_>) -> Result<(), CliError> {
         Some(path) => {
             let file = open_private(path).map_err(|error| {
                 CliError::refused(
-                    "log_file",
+                    "log-file",
                     format!("the log file {} can't be written", path.display()),
                 )
                 .caused_by(&error)
@@ -149,10 +149,10 @@ mod tests {
             colour: false,
             json: false,
         };
-        assert_eq!(start(&settings).unwrap_err().code, "log_filter");
+        assert_eq!(start(&settings).unwrap_err().code, "log-filter");
         let settings =
             LogSettings { filter: None, file: Some(Path::new("/nonexistent/run.log")), ..settings };
-        assert_eq!(start(&settings).unwrap_err().code, "log_file");
+        assert_eq!(start(&settings).unwrap_err().code, "log-file");
     }
 
     #[cfg(unix)]

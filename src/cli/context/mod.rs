@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::logging::{LOG_VARIABLE, LogSettings};
 use super::error::CliError;
 use super::progress::above_bars;
+use crate::report::{Summary, render};
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -171,14 +172,14 @@ impl Context {
         }
     }
 
-    /// Whether somebody can be asked.
-    pub(super) fn stdin_is_terminal(&self) -> bool {
-        self.around.stdin_terminal
-    }
-
     /// Whether somebody looks at stdout.
     pub(super) fn stdout_is_terminal(&self) -> bool {
         self.around.stdout_terminal
+    }
+
+    /// Whether somebody sits at a terminal who can be asked.
+    pub(super) fn has_terminal(&self) -> bool {
+        self.around.stdin_terminal && self.around.stderr_terminal
     }
 
     /// How progress is shown: what `--progress` says; `auto` means bars on a
@@ -228,7 +229,7 @@ impl Context {
         if self.global.yes {
             return Ok(true);
         }
-        if !self.around.stdin_terminal || !self.around.stderr_terminal {
+        if !self.has_terminal() {
             return Err(CliError::refused(
                 "confirmation",
                 format!("nobody can be asked without a terminal: {question}"),
@@ -266,8 +267,23 @@ impl Context {
         self.print(&text)
     }
 
-    /// Tells a person something on stderr, above any bars; nothing with
-    /// `--quiet` or where stderr carries JSON lines.
+    /// Shows the summary of a run on stdout: with `--json` as JSON, else as a
+    /// table; with `--quiet` the table only when not every row succeeded.
+    ///
+    /// # Errors
+    /// As [`Context::print`].
+    pub(super) fn show_summary(&self, summary: &Summary) -> Result<(), CliError> {
+        if self.global.json {
+            self.print_json(summary)
+        } else if self.global.quiet && summary.exit_code == 0 {
+            Ok(())
+        } else {
+            self.print(&render(summary, self.colour_on_stdout()))
+        }
+    }
+
+    /// Tells a person something on stderr, above any bars, where words are
+    /// wanted.
     pub(super) fn say(&self, text: &str) {
         if !self.global.quiet && self.progress_view() != ProgressView::Json {
             let _ = above_bars(|| writeln!(io::stderr(), "{}", text.trim_end()));

@@ -115,12 +115,14 @@ impl View for Bars {
         }
     }
 
-    fn finish(&mut self, _now: Instant) {
-        for bar in self.stages.iter().flatten() {
+    fn pause(&mut self, _now: Instant) {
+        for bar in self.stages.iter_mut().filter_map(Option::take) {
             bar.finish_and_clear();
+            self.multi.remove(&bar);
         }
         let _ = self.multi.clear();
-        super::forget_bars();
+        self.tracker.scan = None;
+        self.drawn = None;
     }
 }
 
@@ -228,8 +230,12 @@ mod tests {
         for line in text.lines() {
             assert!(width(line) <= 80, "{line}");
         }
-        bars.finish(start + Duration::from_secs(9));
-        assert!(bars.stages.iter().flatten().all(ProgressBar::is_finished));
+        bars.pause(start + Duration::from_secs(9));
+        assert!(bars.stages.iter().all(Option::is_none));
+        // The next event brings them back.
+        let now = start + Duration::from_secs(10);
+        bars.take(Event::ReadProgress { bytes: 600_000, rows: 6_000 }, now);
+        assert!(bars.stages.iter().any(Option::is_some));
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl View for JsonLines {
         }
     }
 
-    fn finish(&mut self, _now: Instant) {
+    fn pause(&mut self, _now: Instant) {
         self.release();
         let _ = self.out.flush();
     }
@@ -254,7 +254,7 @@ pub(super) mod tests {
         for event in &events {
             view.take(event.clone(), now);
         }
-        view.finish(now);
+        view.pause(now);
         let text = out.text();
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -281,7 +281,7 @@ pub(super) mod tests {
             view.take(Event::UploadProgress { chunk: millisecond % 3, bytes: 10 }, now);
             view.take(Event::ReadProgress { bytes: millisecond * 100, rows: millisecond }, now);
         }
-        view.finish(start + Duration::from_secs(10));
+        view.pause(start + Duration::from_secs(10));
         let lines: Vec<Value> =
             out.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines.len() < 100, "{} lines in ten seconds", lines.len());

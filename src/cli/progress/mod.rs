@@ -34,8 +34,9 @@ trait View: Send {
     /// Takes one event that was announced at `now`.
     fn take(&mut self, event: Event, now: Instant);
 
-    /// Shows what was held back, and leaves the terminal clean.
-    fn finish(&mut self, now: Instant);
+    /// Shows what was held back, and leaves the terminal clean. More events may
+    /// follow.
+    fn pause(&mut self, now: Instant);
 }
 
 /// The sink in front of a view.
@@ -54,27 +55,46 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the drawing when dropped: bars are cleared, held lines written. Drop it
-/// before printing the summary.
-#[must_use = "dropping it ends the drawing"]
-pub(super) struct Finish {
+/// The drawing of a command's events. Dropping it ends the drawing.
+pub(super) struct Progress {
     screen: Option<Arc<Screen>>,
 }
 
-impl Drop for Finish {
-    fn drop(&mut self) {
-        if let Some(screen) = &self.screen {
-            locked(&screen.view).finish(Instant::now());
+impl Progress {
+    /// What the stages announce to.
+    pub(super) fn sink(&self) -> SharedSink {
+        match &self.screen {
+            Some(screen) => Arc::clone(screen) as SharedSink,
+            None => Arc::new(NoEvents),
         }
+    }
+
+    /// Takes the bars off the screen and writes lines held back, so that
+    /// something else can be shown or asked. The next event brings bars back.
+    pub(super) fn clear(&self) {
+        if let Some(screen) = &self.screen {
+            locked(&screen.view).pause(Instant::now());
+        }
+    }
+
+    /// Ends the drawing; call it before the summary is printed.
+    pub(super) fn finish(&self) {
+        self.clear();
+        *locked(&ON_SCREEN) = None;
     }
 }
 
-/// The sink for a command's events as its flags want them drawn, and the guard
-/// that ends the drawing.
-pub(super) fn sink(context: &Context) -> (SharedSink, Finish) {
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Begins to draw a command's events as its flags want them drawn.
+pub(super) fn start(context: &Context) -> Progress {
     let now = Instant::now();
     let view: Box<dyn View> = match context.progress_view() {
-        ProgressView::None => return (Arc::new(NoEvents), Finish { screen: None }),
+        ProgressView::None => return Progress { screen: None },
         ProgressView::Plain => Box::new(PlainLines::new(Box::new(io::stderr()), now)),
         ProgressView::Json => Box::new(JsonLines::new(Box::new(io::stderr()), json::now)),
         ProgressView::Bars => {
@@ -84,8 +104,7 @@ pub(super) fn sink(context: &Context) -> (SharedSink, Finish) {
             Box::new(Bars::new(multi, context.colour_on_stderr()))
         }
     };
-    let screen = Arc::new(Screen { view: Mutex::new(view) });
-    (Arc::clone(&screen) as SharedSink, Finish { screen: Some(screen) })
+    Progress { screen: Some(Arc::new(Screen { view: Mutex::new(view) })) }
 }
 
 /// The bars on the screen, if any, so that a log line can go above them. One
@@ -101,11 +120,6 @@ pub(super) fn above_bars<R>(write: impl FnOnce() -> R) -> R {
     }
 }
 
-/// Forgets the bars once they are cleared.
-fn forget_bars() {
-    *locked(&ON_SCREEN) = None;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,28 +131,29 @@ mod tests {
             locked(&self.0).0 += 1;
         }
 
-        fn finish(&mut self, _now: Instant) {
+        fn pause(&mut self, _now: Instant) {
             locked(&self.0).1 = true;
         }
     }
 
     #[test]
-    fn every_event_arrives_and_the_guard_ends_the_drawing() {
+    fn every_event_arrives_and_dropping_ends_the_drawing() {
         let seen = Arc::new(Mutex::new((0, false)));
         let view: Box<dyn View> = Box::new(Counting(Arc::clone(&seen)));
         let screen = Arc::new(Screen { view: Mutex::new(view) });
-        let finish = Finish { screen: Some(Arc::clone(&screen)) };
+        let progress = Progress { screen: Some(screen) };
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| {
+                let sink = progress.sink();
+                scope.spawn(move || {
                     for rows in 0..1000 {
-                        screen.announce(Event::ResultsWritten { rows });
+                        sink.announce(Event::ResultsWritten { rows });
                     }
                 });
             }
         });
         assert_eq!(*locked(&seen), (4000, false));
-        drop(finish);
+        drop(progress);
         assert!(locked(&seen).1);
     }
 }

@@ -157,7 +157,7 @@ impl View for PlainLines {
         }
     }
 
-    fn finish(&mut self, _now: Instant) {
+    fn pause(&mut self, _now: Instant) {
         let _ = self.out.flush();
     }
 }
@@ -227,7 +227,7 @@ mod tests {
             },
             at(15),
         );
-        view.finish(at(15));
+        view.pause(at(15));
         insta::assert_snapshot!(out.text(), @r"
         [   0:00] run r1 in runs/r1
         [   0:05] read 5,000 rows (25.0 %), uploaded 0, processed 0, reconciled 0

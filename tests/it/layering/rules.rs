@@ -171,10 +171,10 @@ impl Location {
 fn check_path(file: &str, location: &Location, path: &NamedPath) -> Option<String> {
     let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
     let shown = segments.join("::");
-    if let Some(target) = target(location, path.depth, &segments) {
-        if let Some(what) = check_arrow(&location.top, target) {
-            return Some(format!("`{shown}`: {what}"));
-        }
+    if let Some(target) = target(location, path.depth, &segments)
+        && let Some(what) = check_arrow(&location.top, target)
+    {
+        return Some(format!("`{shown}`: {what}"));
     }
     for confined in CONFINED {
         let here = confined.only_in.iter().any(|place| file.starts_with(place));

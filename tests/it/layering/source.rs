@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_only_written_about_is_not_seen() {
-        let text = r####"
+        let text = r###"
             // use crate::reader;
             /* crate::reader /* nested */ crate::reader */
             //! [`crate::reader`]
@@ -290,7 +290,7 @@ mod tests {
             const C: &[u8] = b"crate::reader";
             const D: char = '"'; const E: char = '\''; const F: u8 = b'"';
             fn f<'a>(x: &'a str) { crate::chunker::cut(x) }
-        "####;
+        "###;
         let found = paths(text);
         assert!(!found.iter().any(|path| path.starts_with("crate::reader")), "{found:?}");
         assert!(has(text, "crate::chunker::cut"));
