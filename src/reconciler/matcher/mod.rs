@@ -4,15 +4,18 @@
 //! it goes by, within each group:
 //!
 //! - one row and one result of the same value belong together;
-//! - several of a value are a group of their own, for later tiers to split;
-//! - a value found on one side only, or an empty one, stays where it was;
+//! - several of a value, equal in number on both sides, are a group of their
+//!   own, for later tiers to split;
+//! - all else stays where it was: values found on one side only, empty ones,
+//!   and those of more rows than results, whose missing results may show up
+//!   without that value;
 //! - when one row and one result are all that is left of a group (not of the
 //!   root), they belong together.
 //!
-//! A result's value can only come from a row that has it, so such a match is
-//! certain as long as no two values share a form. Blanks prove nothing in
-//! failedResults, which may leave out the values of columns whose header had
-//! the wrong case.
+//! A result's value can only come from a row that has it, so all this is
+//! certain as long as no two values share a form, and every group but the root
+//! has as many rows as results. Blanks prove nothing in failedResults, which
+//! may leave out the values of columns whose header had the wrong case.
 //!
 //! Memory per row of the attempt: 24 bytes of table, 29 for its result (id,
 //! fate, error, group, slot, flag) and 13 for the row, so 66 bytes; beside
@@ -20,7 +23,7 @@
 //! first tier leaves in a group. The sets and the body are read once for the
 //! first tier, and once more for each tier that still finds something to do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
 use crate::domain::{
@@ -109,6 +112,7 @@ pub fn reconcile(
         left: rows.rows.len() as usize,
         proof: ChunkProof { sent: rows.rows.len(), ..ChunkProof::default() },
         errors: Texts::default(),
+        several: HashSet::new(),
         guessed_error: None,
     };
     matcher.run()?;
@@ -151,14 +155,15 @@ const fn result_limit(sent: u64) -> u64 {
     sent + sent / 8 + 1000
 }
 
-/// What a tier may do with several rows or results of one value.
+/// What a tier makes of several rows and results of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Children {
-    /// Make a group of them.
-    Always,
-    /// Only where they are equal in number; else they stay where they are.
+    /// A group, if they are equal in number.
     Balanced,
-    /// Leave them where they are.
+    /// A group, also if there are more rows than results. Only for the last
+    /// tier that goes by values, for it breaks the balance of groups.
+    Short,
+    /// None; they stay where they are.
     Never,
 }
 
@@ -178,7 +183,14 @@ struct Pass<'s> {
 
 impl<'s> Pass<'s> {
     const fn new(spec: &'s Spec, tier: MatchTier) -> Self {
-        Pass { spec, tier, children: Children::Always, orphans: false, root: true, sets: [true; 3] }
+        Pass {
+            spec,
+            tier,
+            children: Children::Balanced,
+            orphans: false,
+            root: true,
+            sets: [true; 3],
+        }
     }
 }
 
@@ -242,6 +254,8 @@ struct Matcher<'a> {
     left: usize,
     proof: ChunkProof,
     errors: Texts,
+    /// Rows whose value more results had than rows.
+    several: HashSet<u32>,
     /// The error text for rows that failed by elimination.
     guessed_error: Option<String>,
 }
@@ -453,17 +467,24 @@ impl Matcher<'_> {
             Some(())
         })?;
 
-        // How many results a slot has that are not paired off.
-        let mut balance: HashMap<u32, (u32, u32)> = HashMap::new();
-        if pass.children == Children::Balanced {
-            for &slot in slots.iter().filter(|&&slot| slot != NONE) {
-                balance.entry(slot).or_insert((table.rows(slot), 0)).1 += 1;
+        // How many results a slot has, where it isn't one of each.
+        let mut many: HashMap<u32, u32> = HashMap::new();
+        for &slot in slots.iter().filter(|&&slot| slot != NONE) {
+            if table.rows(slot) > 0 && table.pair(slot).is_none() {
+                *many.entry(slot).or_default() += 1;
             }
         }
-        let makes_child = |slot: u32| match pass.children {
-            Children::Always => true,
-            Children::Never => false,
-            Children::Balanced => balance.get(&slot).is_some_and(|(rows, results)| rows == results),
+        // With more results than rows some result was told twice or is foreign,
+        // and a value may look balanced by that alone: no groups then.
+        let surplus = self.results.fates.len() > self.row_result.len();
+        let makes_child = |slot: u32| {
+            let results = many.get(&slot).copied().unwrap_or(0);
+            match pass.children {
+                _ if surplus => false,
+                Children::Balanced => results == table.rows(slot),
+                Children::Short => results > 0 && results <= table.rows(slot),
+                Children::Never => false,
+            }
         };
         for (row, &slot) in row_slots.iter().enumerate() {
             if slot == NONE {
@@ -471,10 +492,12 @@ impl Matcher<'_> {
             }
             if let Some(result) = table.pair(slot) {
                 self.give(row, result, pass.tier);
-            } else if makes_child(slot)
-                && let Some(group) = self.row_group.get_mut(row)
-            {
-                *group = base + slot;
+            } else if makes_child(slot) {
+                if let Some(group) = self.row_group.get_mut(row) {
+                    *group = base + slot;
+                }
+            } else if many.get(&slot).is_some_and(|results| *results > table.rows(slot)) {
+                self.several.insert(row as u32);
             }
         }
         for (result, &slot) in slots.iter().enumerate() {
@@ -513,19 +536,26 @@ impl Matcher<'_> {
 
     /// What is left of each group but the root: rows and results.
     fn groups_left(&self) -> HashMap<u32, (Vec<u32>, Vec<u32>)> {
+        let mut groups = self.all_left();
+        groups.remove(&ROOT);
+        groups
+    }
+
+    /// What is left of each group.
+    fn all_left(&self) -> HashMap<u32, (Vec<u32>, Vec<u32>)> {
         let mut groups: HashMap<u32, (Vec<u32>, Vec<u32>)> = HashMap::new();
         if self.left == 0 {
             return groups;
         }
         for (row, (&result, &group)) in self.row_result.iter().zip(&self.row_group).enumerate() {
-            if result == NONE && group != ROOT {
+            if result == NONE {
                 groups.entry(group).or_default().0.push(row as u32);
             }
         }
         for (result, (&flags, &group)) in
             self.results.flags.iter().zip(&self.results.groups).enumerate()
         {
-            if flags & TAKEN == 0 && group != ROOT {
+            if flags & TAKEN == 0 {
                 groups.entry(group).or_default().1.push(result as u32);
             }
         }
@@ -540,44 +570,20 @@ impl Matcher<'_> {
         }
     }
 
-    /// Tells keys apart that differ in case or outer blanks only. Where rows
-    /// and results of such a group differ in number, the text as it stands
-    /// may mislead: the result of `A ` may have come back as `A`.
+    /// Tells keys apart that differ in case or outer blanks only. Only within
+    /// groups, which are balanced: elsewhere the text as it stands may mislead,
+    /// for the result of `A ` may have come back as `A`.
     fn exact_keys(&mut self, spec: &Spec, tier: MatchTier) -> Result<(), ReconcileError> {
         let text = spec.columns.iter().any(|&(column, form)| {
             let kind = self.sent.columns.get(column).map(|column| column.kind);
             form == Form::Folded && matches!(kind, Some(ValueKind::Text { .. }))
         });
-        if !text || self.left == 0 {
+        if !text || self.groups_left().is_empty() {
             return Ok(());
         }
-        let groups = self.groups_left();
-        if !groups.values().any(|(rows, results)| rows.len() == results.len()) {
-            return Ok(());
-        }
-        // Groups that are not balanced sit this one out.
-        let uneven: Vec<(u32, Vec<u32>)> = groups
-            .into_iter()
-            .filter(|(_, (rows, results))| rows.len() != results.len())
-            .map(|(group, (_, results))| (group, results))
-            .collect();
-        self.park(&uneven, true);
         let exact = Spec::new(spec.columns.iter().map(|&(column, _)| column), Form::Exact);
-        let pass = Pass { children: Children::Never, root: false, ..Pass::new(&exact, tier) };
-        let done = self.pass(&pass);
-        self.park(&uneven, false);
-        done
-    }
-
-    /// Takes results out of their groups, or puts them back.
-    fn park(&mut self, groups: &[(u32, Vec<u32>)], away: bool) {
-        for (group, results) in groups {
-            for &result in results {
-                if let Some(place) = self.results.groups.get_mut(result as usize) {
-                    *place = if away { ROOT } else { *group };
-                }
-            }
-        }
+        let children = Children::Never;
+        self.pass(&Pass { children, root: false, ..Pass::new(&exact, tier) })
     }
 
     /// Tier 4: all columns in canonical form, numbers only to split groups.
@@ -590,7 +596,6 @@ impl Matcher<'_> {
         let used: Vec<&Vec<bool>> =
             masks.iter().zip(left).filter(|(_, left)| *left).map(|(mask, _)| mask).collect();
         let all = |column: usize| used.iter().all(|mask| mask.get(column) == Some(&true));
-        let any = |column: usize| used.iter().any(|mask| mask.get(column) == Some(&true));
         let columns = 0..self.sent.columns.len();
         let numeric = |column: usize| {
             let kind = self.sent.columns.get(column).map(|column| column.kind);
@@ -602,45 +607,35 @@ impl Matcher<'_> {
             Spec::new(columns.clone().filter(|&column| want(column)), Form::Canonical)
         };
         let stable = pick(&|column| all(column) && !numeric(column));
-        let numbers = pick(&|column| all(column) && numeric(column));
-        // Only in some of the sets; where a row has such a value it is proof.
-        let extra = columns.clone().any(|column| any(column) && !all(column));
-        let everything = pick(&|_| true);
+        let common = pick(&all);
 
         if !stable.columns.is_empty() {
             self.pass(&Pass::new(&stable, MatchTier::Digest))?;
         }
-        if !numbers.columns.is_empty() {
-            let root = stable.columns.is_empty();
-            self.pass(&Pass { root, ..Pass::new(&numbers, MatchTier::Digest) })?;
+        if common != stable {
+            self.pass(&Pass::new(&common, MatchTier::Digest))?;
         }
-        if extra {
-            for (at, mask) in masks.iter().enumerate() {
-                if !columns.clone().any(|column| mask.get(column) == Some(&true) && !all(column)) {
-                    continue;
-                }
-                let mut sets = [false; 3];
-                if let Some(set) = sets.get_mut(at) {
-                    *set = true;
-                }
-                let spec = Spec::new(
-                    everything
-                        .columns
-                        .iter()
-                        .map(|&(column, _)| column)
-                        .filter(|&column| mask.get(column) == Some(&true)),
-                    Form::Canonical,
-                );
-                if spec.columns.is_empty() {
-                    continue;
-                }
-                let pass = Pass {
-                    sets,
-                    children: Children::Balanced,
-                    ..Pass::new(&spec, MatchTier::Digest)
-                };
-                self.pass(&pass)?;
-            }
+        // Columns that only some of the sets have: where a result has a value
+        // it is proof all the same.
+        let mut richer: Vec<&Vec<bool>> = used
+            .iter()
+            .copied()
+            .filter(|mask| mask.iter().enumerate().any(|(at, has)| *has && !all(at)))
+            .collect();
+        richer.dedup();
+        for mask in richer {
+            let covers = |other: &Vec<bool>| {
+                other.len() == mask.len()
+                    && mask.iter().zip(other).all(|(own, other)| !own || *other)
+            };
+            let sets = masks.each_ref().map(covers);
+            let spec = pick(&|column| mask.get(column) == Some(&true));
+            self.pass(&Pass { sets, ..Pass::new(&spec, MatchTier::Digest) })?;
+        }
+        // Equal rows of which fewer results came than were sent.
+        if !common.columns.is_empty() {
+            let children = Children::Short;
+            self.pass(&Pass { children, ..Pass::new(&common, MatchTier::Digest) })?;
         }
         Ok(())
     }
@@ -685,8 +680,18 @@ impl Matcher<'_> {
 
     /// Rows of a group that are equal in every sent column: which of them has
     /// which of the group's results is all the same.
+    ///
+    /// With more results than rows some result was told twice or is foreign,
+    /// and a group may be complete by that alone: then nothing is given here.
     fn interchangeable(&mut self) -> Result<(), ReconcileError> {
-        let groups = self.groups_left();
+        if self.results.fates.len() > self.row_result.len() {
+            return Ok(());
+        }
+        let mut groups = self.all_left();
+        // Being in the root is evidence only when all else adds up.
+        if groups.values().any(|(rows, results)| rows.len() != results.len()) {
+            groups.remove(&ROOT);
+        }
         if !groups
             .values()
             .any(|(rows, results)| !results.is_empty() && rows.len() >= results.len())
@@ -751,7 +756,8 @@ impl Matcher<'_> {
         let mut fates = left.iter().map(|&at| self.results.fates.get(at as usize).copied());
         let first = fates.next().flatten();
         let one_fate = first.is_some() && fates.all(|fate| fate == first);
-        if several.is_none() && one_fate && left.len() == self.left {
+        let surplus = several.is_some() || results > self.proof.sent;
+        if !surplus && one_fate && left.len() == self.left {
             self.guessed_error = self.error_of_all(&left);
             let open: Vec<usize> = self
                 .row_result
@@ -770,20 +776,12 @@ impl Matcher<'_> {
         }
     }
 
-    /// Groups with more results than rows: those rows are in several results.
+    /// Rows left for which there are too many results.
     fn in_several(&self) -> Option<Problem> {
-        let mut count = 0u64;
-        let mut example = u32::MAX;
-        for (rows, results) in self.groups_left().values() {
-            if rows.len() < results.len() {
-                count += rows.len() as u64;
-                example = rows.iter().copied().fold(example, u32::min);
-            }
-        }
-        if count == 0 {
-            return None;
-        }
-        let example = self.rows.rows.iter().nth(example as usize)?;
+        let left = |row: &&u32| self.row_result.get(**row as usize) == Some(&NONE);
+        let count = self.several.iter().filter(left).count() as u64;
+        let first = *self.several.iter().filter(left).min()?;
+        let example = self.rows.rows.iter().nth(first as usize)?;
         Some(Problem::SeveralResults { rows: count, example })
     }
 
@@ -819,9 +817,8 @@ impl Matcher<'_> {
         attempt: u8,
         emit: &mut dyn FnMut(RowOutcome) -> io::Result<()>,
     ) -> Result<ChunkProof, ReconcileError> {
-        let several = self.disputed_groups();
         for (at, number) in self.rows.rows.iter().enumerate() {
-            let outcome = self.outcome(at, number, attempt, &several);
+            let outcome = self.outcome(at, number, attempt);
             self.proof.count(outcome.fate, outcome.tier);
             emit(outcome).map_err(|source| ReconcileError::Emit { source })?;
         }
@@ -829,29 +826,15 @@ impl Matcher<'_> {
         Ok(self.proof)
     }
 
-    /// Groups that have results, for telling why a row is disputed.
-    fn disputed_groups(&self) -> HashMap<u32, bool> {
-        self.groups_left()
-            .into_iter()
-            .filter(|(_, (_, results))| !results.is_empty())
-            .map(|(group, (rows, results))| (group, rows.len() < results.len()))
-            .collect()
-    }
-
-    fn outcome(
-        &self,
-        at: usize,
-        row: RowNumber,
-        attempts: u8,
-        groups: &HashMap<u32, bool>,
-    ) -> RowOutcome {
+    fn outcome(&self, at: usize, row: RowNumber, attempts: u8) -> RowOutcome {
         let result = self.row_result.get(at).copied().unwrap_or(NONE);
         let Some(&fate) = self.results.fates.get(result as usize) else {
-            let group = self.row_group.get(at).copied().unwrap_or(ROOT);
-            let reason = match groups.get(&group) {
-                Some(true) => "more than one result fits this row",
-                Some(false) => "its result can't be told from those of similar rows",
-                None => "no result fits this row",
+            let reason = if self.several.contains(&(at as u32)) {
+                "more than one result fits this row"
+            } else if self.proof.extra_results > 0 {
+                "its result can't be told from those of other rows"
+            } else {
+                "no result fits this row"
             };
             let error = Some(reason.to_owned());
             return RowOutcome { row, fate: Fate::Disputed, tier: None, attempts, id: None, error };
