@@ -245,7 +245,7 @@ impl<R: Read> RecordSplitter<R> {
         let mut at = 0;
         let mut quote_at = find(self.format.quote, text, 0);
         let mut return_at = find(b'\r', text, 0);
-        while at < text.len() && !(one && !records.is_empty()) {
+        while at < text.len() && (!one || records.is_empty()) {
             let feed = memchr(b'\n', &text[at..]).map(|found| at + found);
             let line_end = feed.unwrap_or(text.len());
             if quote_at < at {
