@@ -133,10 +133,18 @@ impl<R: Read> Records<R> {
     }
 }
 
-/// Whether the quotes in a text are odd in number. Compiles to a few wide
-/// instructions for 32 bytes, unlike a count that has to be widened.
+/// Whether the quotes in a text are odd in number. Written so that it compiles
+/// to one wide comparison for 16 bytes; a plain fold over bytes does not.
 fn odd_quotes(text: &[u8]) -> bool {
-    text.iter().fold(0u8, |odd, &byte| odd ^ u8::from(byte == b'"')) == 1
+    let (blocks, rest) = text.as_chunks::<16>();
+    let mut lanes = [0u8; 16];
+    for block in blocks {
+        for (lane, &byte) in lanes.iter_mut().zip(block) {
+            *lane ^= u8::from(byte == b'"');
+        }
+    }
+    let rest = rest.iter().fold(0, |odd, &byte| odd ^ u8::from(byte == b'"'));
+    lanes.iter().fold(rest, |odd, lane| odd ^ lane) == 1
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::domain::{Fate, MatchTier, Operation, ResultSet};
 use crate::reconciler::proof::{Problem, ReconcileError};
 use crate::reconciler::records::{Records, RecordsError};
 use crate::reconciler::sets::{Picker, SetColumns, Spec, mixed};
-use crate::reconciler::table::{NONE, Table};
+use crate::reconciler::table::{NONE, Table, Waiting};
 
 use super::{Matcher, ORPHAN, ROOT, ResultSets, SentColumns, SentRows, TAKEN};
 
@@ -71,6 +71,7 @@ impl Matcher<'_> {
         self.results.ids.reserve(expected);
         self.results.errors.reserve(expected);
         let mut slots = Vec::with_capacity(if table.is_some() { expected } else { 0 });
+        let mut waiting = Waiting::new();
         for (at, set) in ResultSet::ALL.into_iter().enumerate() {
             let before = self.results.fates.len();
             let mut bad_ids = 0u64;
@@ -122,7 +123,10 @@ impl Matcher<'_> {
                     }
                 }
                 if let Some(table) = table.as_deref_mut() {
-                    slots.push(picked.hash.map_or(NONE, |hash| table.insert(hash, result)));
+                    slots.push(NONE);
+                    if picked.hash.is_some_and(|hash| waiting.push(hash, result)) {
+                        waiting.insert(table, &mut slots);
+                    }
                 }
                 self.results.fates.push(fate);
                 self.results.ids.push(id);
@@ -147,6 +151,9 @@ impl Matcher<'_> {
                 *known = Some(columns);
             }
         }
+        if let Some(table) = table {
+            waiting.insert(table, &mut slots);
+        }
         self.results.groups = vec![ROOT; self.results.fates.len()];
         self.results.flags = vec![0; self.results.fates.len()];
         Ok(slots)
@@ -166,6 +173,7 @@ impl Matcher<'_> {
         }
         let mut table = Table::new(left_results);
         let mut slots = vec![NONE; self.results.fates.len()];
+        let mut waiting = Waiting::new();
         let mut base = 0usize;
         for (at, set) in ResultSet::ALL.into_iter().enumerate() {
             let count = self.counts.get(at).copied().unwrap_or(0) as usize;
@@ -178,7 +186,7 @@ impl Matcher<'_> {
             }
             let Some(columns) = self.columns.get(at).and_then(Option::as_ref) else { continue };
             let Some(mut picker) = columns.picker(self.sent, pass.spec) else { continue };
-            let (results, slots) = (&self.results, &mut slots);
+            let results = &self.results;
             self.read_set(set, range, |result, record| {
                 let flags = results.flags.get(result).copied().unwrap_or(TAKEN);
                 let group = results.groups.get(result).copied().unwrap_or(ROOT);
@@ -189,12 +197,13 @@ impl Matcher<'_> {
                     return Some(());
                 }
                 let hash = picker.pick(record)?.hash;
-                if let (Some(hash), Some(slot)) = (hash, slots.get_mut(result)) {
-                    *slot = table.insert(in_group(hash, group), result as u32);
+                if hash.is_some_and(|hash| waiting.push(in_group(hash, group), result as u32)) {
+                    waiting.insert(&mut table, &mut slots);
                 }
                 Some(())
             })?;
         }
+        waiting.insert(&mut table, &mut slots);
         self.probe(pass, table, &slots)
     }
 
@@ -209,6 +218,7 @@ impl Matcher<'_> {
         let base = self.next_group;
         self.next_group = base.saturating_add(table.len() as u32);
         let mut row_slots = vec![NONE; self.row_result.len()];
+        let mut waiting = Waiting::new();
         let (row_result, row_group) = (&self.row_result, &self.row_group);
         read_body(self.rows, |row, record| {
             let (Some(&result), Some(&group)) = (row_result.get(row), row_group.get(row)) else {
@@ -218,16 +228,23 @@ impl Matcher<'_> {
                 return Some(());
             }
             let hash = picker.pick(record)?.hash;
-            if let (Some(hash), Some(slot)) = (hash, row_slots.get_mut(row)) {
-                *slot = table.look_up(in_group(hash, group));
+            if hash.is_some_and(|hash| waiting.push(in_group(hash, group), row as u32)) {
+                waiting.look_up(&mut table, &mut row_slots);
             }
             Some(())
         })?;
+        waiting.look_up(&mut table, &mut row_slots);
+
+        for (row, &slot) in row_slots.iter().enumerate() {
+            if let Some(result) = table.pair(slot) {
+                self.give(row, result, pass.tier);
+            }
+        }
 
         // How many results a slot has, where it isn't one of each.
         let mut many: HashMap<u32, u32> = HashMap::new();
-        for &slot in slots.iter().filter(|&&slot| slot != NONE) {
-            if table.rows(slot) > 0 && table.pair(slot).is_none() {
+        for (&slot, flags) in slots.iter().zip(&self.results.flags) {
+            if slot != NONE && flags & TAKEN == 0 && table.rows(slot) > 0 {
                 *many.entry(slot).or_default() += 1;
             }
         }
@@ -244,12 +261,10 @@ impl Matcher<'_> {
             }
         };
         for (row, &slot) in row_slots.iter().enumerate() {
-            if slot == NONE {
+            if slot == NONE || self.row_result.get(row) != Some(&NONE) {
                 continue;
             }
-            if let Some(result) = table.pair(slot) {
-                self.give(row, result, pass.tier);
-            } else if makes_child(slot) {
+            if makes_child(slot) {
                 if let Some(group) = self.row_group.get_mut(row) {
                     *group = base + slot;
                 }
