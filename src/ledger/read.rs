@@ -11,7 +11,6 @@ use super::{
     StoredChunk, StoredRun,
 };
 use crate::domain::{AttemptState, LineEnding, RowNumber, RowRanges, Tally};
-use crate::rows::Stretch;
 
 impl Ledger {
     /// The run.
@@ -206,11 +205,9 @@ fn chunk(row: &Row<'_>) -> Result<StoredChunk, LedgerError> {
     let chunk = ChunkRecord {
         number: number(row, "number")?,
         source: get(row, "source")?,
-        stretch: Stretch {
-            start: number(row, "start")?,
-            end: number(row, "end")?,
-            first_row: RowNumber(number(row, "first_row")?),
-        },
+        start: number(row, "start")?,
+        end: number(row, "end")?,
+        first_row: RowNumber(number(row, "first_row")?),
         last_row: RowNumber(number(row, "last_row")?),
         read: number(row, "read_rows")?,
         rows: ranges("chunk.rows", get(row, "rows")?)?,

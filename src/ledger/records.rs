@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{AttemptState, LineEnding, Operation, RowNumber, RowRanges, Tally};
-use crate::rows::{Dialect, Stretch};
 
 /// The org a run is bound to (I11).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,8 +120,8 @@ pub struct SourceRecord {
     pub edge_digest: String,
     /// Column names as they stand in its header.
     pub header: Vec<String>,
-    /// How its text is written.
-    pub dialect: Dialect,
+    /// How its text is written, as the reader put it.
+    pub dialect: Value,
     /// What became of the columns: names and kinds as sent, the match rule.
     /// A resume reconciles by this even when describe has changed since.
     pub plan: Value,
@@ -135,7 +134,7 @@ pub struct SourceRecord {
 pub enum BodyKind {
     /// There is none: every row was rejected.
     None,
-    /// A byte range of the source: the chunk's stretch.
+    /// A byte range of the source: from the chunk's start to its end.
     Span,
     /// A file in the run's folder (name relative to it); deleted when the
     /// chunk is reconciled.
@@ -169,8 +168,12 @@ pub struct ChunkRecord {
     pub number: u64,
     /// Ordinal of its source.
     pub source: u32,
-    /// Where its rows lie in the source.
-    pub stretch: Stretch,
+    /// Where its rows begin in the source.
+    pub start: u64,
+    /// Byte behind them; the next chunk begins here.
+    pub end: u64,
+    /// Its first row.
+    pub first_row: RowNumber,
     /// Its last row.
     pub last_row: RowNumber,
     /// Rows read, the rejected ones among them.

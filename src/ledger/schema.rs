@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::LedgerError;
 
-/// Marks the file as a ledger ("bhl1"), see "PRAGMA application_id".
+/// Marks the file as a ledger ("bhl1"), see `PRAGMA application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x6268_6c31;
 
 const MIGRATIONS: &[&str] = &[

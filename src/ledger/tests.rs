@@ -11,7 +11,6 @@ use crate::domain::{
     AttemptEvent as E, AttemptState as S, JobState, LineEnding, Operation, RowNumber, RowRanges,
     Tally,
 };
-use crate::rows::{Dialect, Stretch};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_768_000_000 + second).unwrap()
@@ -48,7 +47,7 @@ fn source() -> SourceRecord {
         inode: Some(7),
         edge_digest: "ab".repeat(16),
         header: vec!["Name".to_owned(), "Legacy_Id__c".to_owned()],
-        dialect: Dialect { delimiter: b',', quote: b'"', line_ending: LineEnding::Crlf },
+        dialect: json!({"delimiter": 44}),
         plan: json!([{"header": "Name"}]),
         rows: None,
     }
@@ -58,7 +57,9 @@ fn chunk(number: u64) -> ChunkRecord {
     ChunkRecord {
         number,
         source: 0,
-        stretch: Stretch { start: 20, end: 1_000, first_row: RowNumber(1) },
+        start: 20,
+        end: 1_000,
+        first_row: RowNumber(1),
         last_row: RowNumber(10),
         read: 10,
         rows: (1..=10).filter(|&row| row != 4).map(RowNumber).collect(),

@@ -133,10 +133,22 @@ impl<R: Read> Records<R> {
     }
 }
 
-/// Whether the quotes in a text are odd in number. Compiles to a few wide
-/// instructions for 32 bytes, unlike a count that has to be widened.
+/// Whether the quotes in a text are odd in number. Eight bytes at a time: the
+/// plain fold over bytes is compiled to one byte at a time, and took half of
+/// all reconciling.
 fn odd_quotes(text: &[u8]) -> bool {
-    text.iter().fold(0u8, |odd, &byte| odd ^ u8::from(byte == b'"')) == 1
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const LOW: u64 = u64::from_ne_bytes([0x7F; 8]);
+    let (words, rest) = text.as_chunks::<8>();
+    let mut odd = 0u64;
+    for word in words {
+        // Zero where there is a quote; the sum carries into the top bit of
+        // every byte that isn't zero, and never beyond it.
+        let other = u64::from_ne_bytes(*word) ^ QUOTES;
+        odd ^= !(((other & LOW) + LOW) | other | LOW);
+    }
+    let rest = rest.iter().filter(|&&byte| byte == b'"').count();
+    (odd.count_ones() as usize + rest) % 2 == 1
 }
 
 #[cfg(test)]
@@ -177,6 +189,21 @@ mod tests {
         }
         assert!(all("", 1).unwrap().is_empty());
         assert_eq!(all("\"\"\n", 1).unwrap(), [("\"\"".to_owned(), false)]);
+    }
+
+    #[test]
+    fn quotes_are_counted_wherever_they_stand() {
+        for length in 0..40 {
+            for one in 0..length {
+                for other in one..length {
+                    let mut text = [b'\xA2', b'!', b'#', 0].repeat(10);
+                    text.truncate(length);
+                    text[one] = b'"';
+                    text[other] = b'"';
+                    assert_eq!(odd_quotes(&text), one == other, "{length} {one} {other}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -88,6 +88,52 @@ impl Table {
     }
 }
 
+/// Entries on their way to the table.
+///
+/// Each access to a large table waits for memory. One after the other, with a
+/// record parsed in between, these waits add up; in a short loop of nothing
+/// else the processor has many of them under way at once.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    entries: Vec<(u64, u32)>,
+}
+
+impl Waiting {
+    /// Enough for the processor, little enough for the nearest cache: 8 KiB.
+    const MANY: usize = 512;
+
+    pub(super) fn new() -> Self {
+        Waiting { entries: Vec::with_capacity(Self::MANY) }
+    }
+
+    /// Adds a result or row by its number; tells whether it is time to go on
+    /// to the table.
+    pub(super) fn push(&mut self, hash: u64, number: u32) -> bool {
+        self.entries.push((hash, number));
+        self.entries.len() == Self::MANY
+    }
+
+    /// Puts results into the table and their slots where they belong.
+    pub(super) fn insert(&mut self, table: &mut Table, slots: &mut [u32]) {
+        for (hash, number) in self.entries.drain(..) {
+            let slot = table.insert(hash, number);
+            if let Some(place) = slots.get_mut(number as usize) {
+                *place = slot;
+            }
+        }
+    }
+
+    /// Looks rows up and puts their slots where they belong.
+    pub(super) fn look_up(&mut self, table: &mut Table, slots: &mut [u32]) {
+        for (hash, number) in self.entries.drain(..) {
+            let slot = table.look_up(hash);
+            if let Some(place) = slots.get_mut(number as usize) {
+                *place = slot;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

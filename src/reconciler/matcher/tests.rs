@@ -1,6 +1,8 @@
 //! Each tier, and each oddity of result sets that is known.
 
 use super::*;
+use crate::reconciler::Problem;
+use crate::reconciler::records::Records;
 
 pub(super) struct Sets(pub(super) [String; 3]);
 

@@ -203,20 +203,18 @@ impl ResultFiles {
         let place = &mut self.files[kind as usize];
         let path = self.folder.join(kind.file_name());
         let io = |source| ResultError::Io { path: path.clone(), source };
-        match place {
-            Some(file) => Ok(file),
-            None => {
-                let mut file = BufWriter::with_capacity(BUFFER, private(&path).map_err(io)?);
-                let mut line = Vec::from(kind.columns());
-                for column in &self.columns {
-                    line.push(b',');
-                    write_cell(&mut line, column.as_bytes(), b',');
-                }
-                line.push(b'\n');
-                file.write_all(&line).map_err(io)?;
-                Ok(place.insert(OpenFile { path, file, rows: 0 }))
-            }
+        if let Some(file) = place {
+            return Ok(file);
         }
+        let mut file = BufWriter::with_capacity(BUFFER, private(&path).map_err(io)?);
+        let mut line = Vec::from(kind.columns());
+        for column in &self.columns {
+            line.push(b',');
+            write_cell(&mut line, column.as_bytes(), b',');
+        }
+        line.push(b'\n');
+        file.write_all(&line).map_err(io)?;
+        Ok(place.insert(OpenFile { path, file, rows: 0 }))
     }
 
     /// Appends the rows of one chunk. `name` is how the source is called in
