@@ -15,4 +15,5 @@ mod conservation;
 mod documents;
 mod layering;
 mod load;
+mod reconciling;
 mod support;

@@ -8,7 +8,7 @@ use super::super::{CliError, Context, Exit};
 use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
 use crate::pipeline::{LoadEnd, Prepared, RunFolder, StopReason};
 use crate::report::{
-    ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SourceSummary, Summary, render,
+    ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SourceSummary, Summary,
     rows_per_second,
 };
 use crate::salesforce::Org;
@@ -169,11 +169,7 @@ impl Ended {
                 .caused_by(&error)
                 .hint("The result files beside it are complete; mend the disk or its rights.")
         })?;
-        if context.global.json {
-            context.print_json(summary)?;
-        } else if !context.global.quiet {
-            context.print(&render(summary, context.colour_on_stdout()))?;
-        }
+        context.show_summary(summary)?;
         Ok(Exit::from_code(summary.exit_code))
     }
 }
