@@ -13,3 +13,4 @@ pub use catalogue::CatalogueError;
 pub use clock::Clock;
 pub use settings::Settings;
 pub use store::StoreError;
+pub(crate) mod ingest;
