@@ -194,6 +194,8 @@ pub struct Settings {
     pub seed: u64,
     /// Lifetime of an access token in seconds.
     pub token_lifetime_seconds: u64,
+    /// A refresh gives a new refresh token and ends the old one.
+    pub refresh_token_rotation: bool,
     /// API requests per rolling 24 hours.
     pub daily_api_requests: u64,
 
@@ -297,6 +299,7 @@ impl Default for Settings {
         Settings {
             seed: 0,
             token_lifetime_seconds: 7_200,
+            refresh_token_rotation: false,
             daily_api_requests: 100_000,
             workers: 2,
             rows_per_second: None,

@@ -19,6 +19,7 @@ use serde_json::{Value as Json, json};
 use super::field::{FieldDef, FieldKind, PicklistDef};
 use super::object::{ChildRelationDef, ObjectDef, RecordTypeDef, SystemFields};
 use super::{CatalogueError, MASTER_RECORD_TYPE};
+use crate::local_org::ids::RecordKey;
 
 /// A describe result as far as this org reads it.
 #[derive(Debug, Deserialize)]
@@ -426,7 +427,7 @@ fn record_types(document: &ObjectDocument) -> Vec<RecordTypeDef> {
         .record_type_infos
         .iter()
         .map(|info| RecordTypeDef {
-            id: info.record_type_id.clone(),
+            id: record_type_id(document, info),
             name: info.name.clone(),
             developer_name: info
                 .developer_name
@@ -452,6 +453,30 @@ fn record_types(document: &ObjectDocument) -> Vec<RecordTypeDef> {
         });
     }
     types
+}
+
+/// The id given, unless another org made it: then one of this org's, the same
+/// at every start.
+fn record_type_id(document: &ObjectDocument, info: &RecordTypeDocument) -> String {
+    let given = &info.record_type_id;
+    if given.starts_with("012000000000000") {
+        return MASTER_RECORD_TYPE.to_owned();
+    }
+    let own = RecordKey::parse(given).filter(|key| key.counter().is_some_and(|n| n > 0));
+    let key = own.unwrap_or_else(|| {
+        let name = info.developer_name.as_ref().unwrap_or(&info.name);
+        let hash = document
+            .name
+            .bytes()
+            .chain([0])
+            .chain(name.bytes())
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+        // Beyond the ids that definitions here use, within five digits.
+        RecordKey::new("012", 62_u64.pow(4) + hash % 62_u64.pow(5))
+    });
+    key.to_string()
 }
 
 /// Lookups of all objects at `parent`, with the names its definition gives them.

@@ -7,6 +7,7 @@
 //! | [`dates`] | dates, instants and date literals |
 //! | [`plan`] | names to fields, checked against the catalogue |
 //! | [`filter`] | whether a record fulfils the condition |
+//! | [`read`] | values of a record and of its parents |
 //! | [`project`] | a record to its JSON |
 //! | [`run`] | the records of a query, in order |
 //! | [`group`] | aggregates |
@@ -16,9 +17,17 @@
 
 pub(crate) mod ast;
 pub(crate) mod dates;
-pub(crate) mod lexer;
-pub(crate) mod like;
-pub(crate) mod parser;
+mod filter;
+mod group;
+mod lexer;
+mod like;
+mod parser;
+pub(crate) mod plan;
+pub(crate) mod project;
+pub(crate) mod read;
+pub(crate) mod run;
+
+pub(crate) use parser::parse;
 
 /// A refused query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

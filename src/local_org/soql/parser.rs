@@ -42,6 +42,9 @@ struct Parser<'a> {
     depth: usize,
 }
 
+/// Words that can't be a name.
+const RESERVED: [&str; 9] = ["SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "IN", "LIKE", "LIMIT"];
+
 /// Words that can't be an alias because they go on with the query.
 const CLAUSES: [&str; 12] = [
     "FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "OFFSET", "HAVING", "FOR", "ALL", "WITH", "USING",
@@ -94,7 +97,9 @@ impl Parser<'_> {
     fn name(&mut self) -> Result<String, SoqlError> {
         match self.peek() {
             Token::Word(word)
-                if word.starts_with(|c: char| c.is_ascii_alphabetic()) && !word.contains(':') =>
+                if word.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && !word.contains(':')
+                    && !RESERVED.iter().any(|reserved| word.eq_ignore_ascii_case(reserved)) =>
             {
                 let word = word.clone();
                 self.next += 1;
@@ -475,7 +480,7 @@ mod tests {
         assert_eq!(error.code, "MALFORMED_QUERY");
         assert!(error.message.contains("ERROR at Row:1:Column:29"), "{}", error.message);
         assert!(error.message.ends_with("unexpected token: '<EOF>'"), "{}", error.message);
-        assert!(refused("SELECT FROM Account").message.contains("Column:13"));
+        assert!(refused("SELECT FROM Account").message.contains("Column:8"));
         assert!(refused("SELECT Id FROM Account LIMIT x").message.contains("'x'"));
         assert!(refused("SELECT Id FROM Account nonsense").message.contains("'nonsense'"));
     }
