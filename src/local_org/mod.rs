@@ -49,3 +49,4 @@ pub use clock::Clock;
 pub use org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
 pub use settings::Settings;
 pub use store::StoreError;
+pub(crate) mod ingest;
