@@ -428,7 +428,7 @@ fn match_results(
             if outcome.fate == Fate::Failed {
                 let text = outcome.error.as_deref().unwrap_or_default();
                 let error = RowError::parse(text);
-                failures.add(error.code, &masked(text), outcome.row);
+                failures.count(error.code, &masked(text), outcome.row);
             }
             writer.push(&outcome).map_err(io::Error::other)
         })

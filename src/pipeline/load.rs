@@ -138,7 +138,7 @@ impl Run {
     }
 
     /// Counts the rows of a chunk as read, and those that were rejected.
-    pub(super) fn chunk_planned(&self, chunk: &PlannedChunk, reasons: &FailureGroups) {
+    pub(super) fn chunk_planned(&self, chunk: &PlannedChunk, reasons: FailureGroups) {
         self.with_books(|books| {
             books.tally.read += chunk.read_rows;
             books.tally.rejected += chunk.rejected;
@@ -167,7 +167,7 @@ impl Run {
     pub(super) fn reconciled(&self, chunk: u64, tally: &Tally, failures: FailureGroups) {
         self.with_books(|books| {
             books.tally.add(tally);
-            books.failures.merge(&failures);
+            books.failures.merge(failures);
         });
         self.events.announce(Event::ChunkReconciled { chunk, tally: *tally });
     }
@@ -292,7 +292,7 @@ fn open_ledger(
         inode: file.inode,
         edge_digest: file.digest.clone(),
         header: source.header().to_vec(),
-        dialect: source.dialect(),
+        dialect: serde_json::to_value(source.dialect()).unwrap_or_default(),
         plan: serde_json::to_value(&*prepared.plan).unwrap_or_default(),
         rows: None,
     })?;

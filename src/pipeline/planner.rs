@@ -121,17 +121,17 @@ impl ChunkSink for Planner<'_> {
             None => {
                 let path = self.run.folder.rejected(chunk);
                 let writer = OutcomeWriter::create(&path, chunk).map_err(io::Error::other)?;
-                self.rejected.insert((writer, FailureGroups::new()))
+                self.rejected.insert((writer, FailureGroups::default()))
             }
         };
         let reason = outcome.error.as_deref().unwrap_or_default();
-        reasons.add(REJECTED, &crate::reconciler::masked(reason), outcome.row);
+        reasons.count(REJECTED, &crate::reconciler::masked(reason), outcome.row);
         writer.push(&outcome).map_err(io::Error::other)
     }
 
     fn planned(&mut self, chunk: PlannedChunk) -> io::Result<()> {
         let run = self.run;
-        let mut reasons = FailureGroups::new();
+        let mut reasons = FailureGroups::default();
         if let Some((writer, found)) = self.rejected.take() {
             writer.finish().map_err(io::Error::other)?;
             reasons = found;
@@ -139,7 +139,7 @@ impl ChunkSink for Planner<'_> {
         let record = record(run, &chunk);
         let ledger = run.ledger.blocking();
         ledger.record_chunk(&record).map_err(io::Error::other)?;
-        run.chunk_planned(&chunk, &reasons);
+        run.chunk_planned(&chunk, reasons);
         self.totals.read += chunk.read_rows;
         run.events.announce(Event::ChunkPlanned {
             chunk: chunk.number,
@@ -164,7 +164,9 @@ fn record(run: &Run, chunk: &PlannedChunk) -> ChunkRecord {
     ChunkRecord {
         number: chunk.number,
         source: SOURCE,
-        stretch: chunk.stretch,
+        start: chunk.stretch.start,
+        end: chunk.stretch.end,
+        first_row: chunk.stretch.first_row,
         last_row: chunk.last_row,
         read: chunk.read_rows,
         rows: chunk.rows.clone(),
