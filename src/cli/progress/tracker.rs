@@ -158,11 +158,14 @@ impl Tracker {
     }
 }
 
-/// How fast a stage goes: the mean over about the last ten seconds.
+/// How fast a stage goes: the mean over about the last ten seconds. Rows and
+/// seconds fade alike, so that a stage that moves in steps (a job at a time)
+/// is told right from its second step on.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     since: Option<(Instant, u64)>,
-    per_second: Option<f64>,
+    rows: f64,
+    seconds: f64,
 }
 
 impl Rate {
@@ -183,15 +186,15 @@ impl Rate {
             return;
         }
         let seconds = passed.as_secs_f64();
-        let fresh = done.saturating_sub(before) as f64 / seconds;
-        let weight = 1.0 - (-seconds / Self::MEMORY).exp();
-        self.per_second = Some(self.per_second.map_or(fresh, |old| old + (fresh - old) * weight));
+        let kept = (-seconds / Self::MEMORY).exp();
+        self.rows = self.rows * kept + done.saturating_sub(before) as f64;
+        self.seconds = self.seconds * kept + seconds;
         self.since = Some((now, done));
     }
 
     /// Rows a second, once known.
     pub(super) fn rows(&self) -> Option<f64> {
-        self.per_second.filter(|rate| *rate >= 0.5)
+        (self.rows > 0.0).then(|| self.rows / self.seconds).filter(|rate| *rate >= 0.5)
     }
 
     /// Seconds left for a stage, once they can be said.
