@@ -147,8 +147,8 @@ fn odd_quotes(text: &[u8]) -> bool {
         let other = u64::from_ne_bytes(*word) ^ QUOTES;
         odd ^= !(((other & LOW) + LOW) | other | LOW);
     }
-    let rest = rest.iter().filter(|&&byte| byte == b'"').count();
-    (odd.count_ones() as usize + rest) % 2 == 1
+    let rest = rest.iter().fold(false, |odd, &byte| odd ^ (byte == b'"'));
+    (odd.count_ones() % 2 == 1) ^ rest
 }
 
 #[cfg(test)]

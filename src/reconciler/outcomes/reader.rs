@@ -103,7 +103,7 @@ impl OutcomeReader {
         self.rows
     }
 
-    /// Its checksum in hex, as [`OutcomeSummary::digest`].
+    /// Its checksum in hex, as [`super::OutcomeSummary::digest`].
     pub fn digest(&self) -> String {
         format!("{:016x}", self.digest)
     }
