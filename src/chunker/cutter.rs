@@ -198,7 +198,7 @@ impl Chunker {
                 continue;
             }
             self.flush(batch, &mut run)?;
-            self.into_spool()?;
+            self.turn_into_spool()?;
             if *row == EncodedRow::Same && added.is_empty() {
                 run = same;
             } else {
@@ -246,7 +246,7 @@ impl Chunker {
 
     /// Makes the body a spool, if it isn't one, with the text so far in it.
     /// What was gathered must have been flushed.
-    fn into_spool(&mut self) -> Result<(), ChunkError> {
+    fn turn_into_spool(&mut self) -> Result<(), ChunkError> {
         match (&mut self.open, &self.output) {
             (Some(open), Some(output)) => output.make_spool(open),
             _ => Ok(()),
@@ -264,7 +264,7 @@ impl Chunker {
             },
         };
         if !reaches_end {
-            self.into_spool()?;
+            self.turn_into_spool()?;
         }
         let Some(mut open) = self.open.take() else { return Ok(()) };
         let leavers = open.keys.as_mut().map(Keys::take_leavers).unwrap_or_default();

@@ -279,7 +279,7 @@ async fn go(
 fn ask(args: &LoadArgs, context: &Context, prepared: &Prepared) -> Result<(), CliError> {
     let identity = prepared.org.identity();
     let operation = args.operation;
-    if operation.deletes() && identity.production && args.yes_without_terminal(context) {
+    if operation.deletes() && identity.production && context.global.yes && !context.has_terminal() {
         let named = args.expect_org.as_deref().is_some_and(|expected| {
             expected.len() >= 15 && identity.org_id.starts_with(&expected[..15])
         });
@@ -321,12 +321,6 @@ fn ask(args: &LoadArgs, context: &Context, prepared: &Prepared) -> Result<(), Cl
         Ok(())
     } else {
         Err(CliError::refused("confirmation", "not confirmed, nothing was sent"))
-    }
-}
-
-impl LoadArgs {
-    fn yes_without_terminal(&self, context: &Context) -> bool {
-        context.global.yes && !context.has_terminal()
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Connected {
 
 impl Connected {
     /// Ends the embedded org, if there is one; its data stays.
+    #[cfg_attr(not(feature = "local-org"), expect(clippy::unused_async, reason = "same signature"))]
     pub(super) async fn close(self) {
         #[cfg(feature = "local-org")]
         if let Some(local) = self.local {

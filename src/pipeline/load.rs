@@ -238,12 +238,12 @@ pub async fn load(
     work_off(&run, chunks, &settled, lanes).await;
     drop(settled);
 
-    let totals: Result<PlanTotals, _> = finished("planner", planner.await)?;
+    let totals = finished("planner", planner.await)?;
     let written: Result<Vec<WrittenFile>, _> = finished("results", writer.await)?;
     if let Some(timer) = timer {
         timer.abort();
     }
-    let (totals, result_files) = (totals?, written?);
+    let result_files = written?;
     end(&run, totals, result_files, started).await
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::StopReason;
-use super::load::{LoadError, Run, SOURCE};
+use super::load::{Run, SOURCE};
 use super::results::Settled;
 use super::window::Window;
 use crate::chunker::{
@@ -55,7 +55,7 @@ pub(super) fn plan_chunks(
     run: &Arc<Run>,
     planned: mpsc::Sender<PlannedChunk>,
     settled: mpsc::Sender<Settled>,
-) -> Result<PlanTotals, LoadError> {
+) -> PlanTotals {
     let mut sink = Planner { run, planned, settled, rejected: None, totals: PlanTotals::default() };
     let result = read_all(run, &mut sink);
     let totals = sink.totals;
@@ -70,7 +70,7 @@ pub(super) fn plan_chunks(
             run.stop.ask(StopReason::Repair(text));
         }
     }
-    Ok(totals)
+    totals
 }
 
 fn read_all(run: &Arc<Run>, sink: &mut Planner<'_>) -> Result<(), ChunkError> {

@@ -16,7 +16,7 @@ const ATTEMPTS_PER_CHUNK: u32 = 6;
 
 /// How long an unanswered close is asked after, before the run detaches and
 /// leaves the job to `resume` (I5).
-const CLOSE_PATIENCE: Duration = Duration::from_secs(300);
+const CLOSE_PATIENCE: Duration = Duration::from_mins(5);
 
 /// A chunk as the uploader needs it.
 pub struct ChunkBody {
@@ -242,10 +242,7 @@ impl Uploader {
         let asked_since = tokio::time::Instant::now();
         let mut turn = 0;
         loop {
-            let error = match self.org.close(&job).await {
-                Ok(_) => break,
-                Err(error) => error,
-            };
+            let Err(error) = self.org.close(&job).await else { break };
             // Whatever the error says, only the job's state tells.
             let error = match self.org.job(&job).await {
                 Ok(info) if info.state == JobState::Open => error,
@@ -261,9 +258,8 @@ impl Uploader {
                 Ok(_) => break,
                 Err(asking) => asking,
             };
-            if !(!error.certainly_did_not_happen() || error.is_transient())
-                || asked_since.elapsed() > CLOSE_PATIENCE
-            {
+            let is_final = error.certainly_did_not_happen() && !error.is_transient();
+            if is_final || asked_since.elapsed() > CLOSE_PATIENCE {
                 return Err(Unclosed::Final(UploadError::CloseUnknown {
                     chunk: chunk.chunk,
                     job,
