@@ -136,10 +136,8 @@ impl Chunker {
             let length = text.len() + added.len();
             let alone = header + length as u64;
             let rejection = rejection.or_else(|| {
-                (alone > sizing.max_bytes).then_some(Rejection::LargerThanChunk {
-                    bytes: alone,
-                    limit: sizing.max_bytes,
-                })
+                (alone > sizing.max_bytes)
+                    .then_some(Rejection::LargerThanChunk { bytes: alone, limit: sizing.max_bytes })
             });
             if let Some(open) = &self.open {
                 let is_full = open.rejected.len() >= MAX_REJECTED
@@ -200,7 +198,7 @@ impl Chunker {
                 continue;
             }
             self.flush(batch, &mut run)?;
-            self.into_spool()?;
+            self.make_spool()?;
             if *row == EncodedRow::Same && added.is_empty() {
                 run = same;
             } else {
@@ -248,7 +246,7 @@ impl Chunker {
 
     /// Makes the body a spool, if it isn't one, with the text so far in it.
     /// What was gathered must have been flushed.
-    fn into_spool(&mut self) -> Result<(), ChunkError> {
+    fn make_spool(&mut self) -> Result<(), ChunkError> {
         match (&mut self.open, &self.output) {
             (Some(open), Some(output)) => output.make_spool(open),
             _ => Ok(()),
@@ -266,16 +264,15 @@ impl Chunker {
             },
         };
         if !reaches_end {
-            self.into_spool()?;
+            self.make_spool()?;
         }
         let Some(mut open) = self.open.take() else { return Ok(()) };
         let leavers = open.keys.as_mut().map(Keys::take_leavers).unwrap_or_default();
-        let (body, digest) = match &self.output {
-            Some(output) => output.close(&mut open, &leavers)?,
-            None => {
-                open.leave(&leavers);
-                (Body::None, String::new())
-            }
+        let (body, digest) = if let Some(output) = &self.output {
+            output.close(&mut open, &leavers)?
+        } else {
+            open.leave(&leavers);
+            (Body::None, String::new())
         };
         let column = self.options.key_column.unwrap_or_default() as u32;
         open.rejected.extend(leavers.iter().map(|leaver| Rejected {

@@ -63,7 +63,12 @@ pub(super) struct OpenChunk {
 
 impl OpenChunk {
     /// A chunk that begins at a row, without that row.
-    pub(super) fn new(number: u64, place: Stretch, keys: Option<Keys>, text_columns: usize) -> Self {
+    pub(super) fn new(
+        number: u64,
+        place: Stretch,
+        keys: Option<Keys>,
+        text_columns: usize,
+    ) -> Self {
         OpenChunk {
             number,
             stretch: place,
@@ -208,7 +213,7 @@ impl Output {
         let number = open.number;
         let failed = |source| self.spool_error(number, source);
         let name = spool::name(number);
-        
+
         let mut spool = Spool::create(&self.spool_dir, format!("{name}.part")).map_err(failed)?;
         let mut text =
             open_rows(body, open.add_line_end, &*self.source, &self.spool_dir).map_err(failed)?;
@@ -239,10 +244,7 @@ impl Output {
 }
 
 /// Hands on all that can be read, part by part.
-fn copy(
-    read: &mut dyn Read,
-    write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+fn copy(read: &mut dyn Read, write: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
         match read.read(&mut buffer) {

@@ -286,7 +286,13 @@ impl Encoder {
     }
 
     /// Writes a cell whose value stays what it is, line ends apart.
-    fn write(&self, cell: &Cell<'_>, out: &mut Vec<u8>, changes: &mut Changes, scratch: &mut Vec<u8>) {
+    fn write(
+        &self,
+        cell: &Cell<'_>,
+        out: &mut Vec<u8>,
+        changes: &mut Changes,
+        scratch: &mut Vec<u8>,
+    ) {
         let has_foreign = has_foreign_line_end(cell.raw, self.line_ending);
         let is_stray = !cell.quoted && memchr(self.quote, cell.raw).is_some();
         changes.requoted += u64::from(is_stray);

@@ -101,17 +101,15 @@ pub(super) fn parse<'a>(
             .hint(format!("write for example {example}:{own_name}.{target}")));
         }
         (Some(prefix), [only]) if prefix.eq_ignore_ascii_case(only) => (only, false),
-        (Some(prefix), _) => {
-            match offered.iter().find(|name| name.eq_ignore_ascii_case(prefix)) {
-                Some(parent) => (parent, true),
-                None => {
-                    return Err(Problem::new(format!(
-                        "column `{column}`: {own_name} can't point at `{prefix}`, only at {}",
-                        list(offered.iter().map(String::as_str))
-                    )));
-                }
+        (Some(prefix), _) => match offered.iter().find(|name| name.eq_ignore_ascii_case(prefix)) {
+            Some(parent) => (parent, true),
+            None => {
+                return Err(Problem::new(format!(
+                    "column `{column}`: {own_name} can't point at `{prefix}`, only at {}",
+                    list(offered.iter().map(String::as_str))
+                )));
             }
-        }
+        },
     };
     Ok(Reference { lookup, parent, prefixed, target })
 }

@@ -1,9 +1,11 @@
 //! What a person is told about a header, word for word.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::LineEnding;
+use crate::domain::{LineEnding, ValueKind};
 use crate::transformer::EmptyMeans;
 
 const COMMA: Dialect = Dialect { delimiter: b',', quote: b'"', line_ending: LineEnding::Lf };
@@ -42,29 +44,49 @@ fn account() -> ObjectDescription {
     object(
         "Account",
         vec![
-            field("Name", "string", json!({"nillable": false, "nameField": true, "label": "Account Name"})),
+            field(
+                "Name",
+                "string",
+                json!({"nillable": false, "nameField": true, "label": "Account Name"}),
+            ),
             field("Phone", "phone", json!({})),
             field("Industry", "picklist", json!({})),
             field("AnnualRevenue", "currency", json!({})),
             field("Active__c", "boolean", json!({"nillable": false})),
             field("Legacy_Id__c", "string", json!({"externalId": true, "unique": true})),
             field("Number__c", "double", json!({"externalId": true})),
-            field("Score__c", "double", json!({"calculated": true, "createable": false, "updateable": false})),
+            field(
+                "Score__c",
+                "double",
+                json!({"calculated": true, "createable": false, "updateable": false}),
+            ),
             field("BillingAddress", "address", fixed.clone()),
             field("BillingStreet", "textarea", json!({"compoundFieldName": "BillingAddress"})),
             field("BillingCity", "string", json!({"compoundFieldName": "BillingAddress"})),
             field("Logo__c", "base64", json!({})),
             field("Origin__c", "string", json!({"updateable": false})),
-            field("OwnerId", "reference", json!({
-                "nillable": false, "defaultedOnCreate": true,
-                "referenceTo": ["Group", "User"], "relationshipName": "Owner",
-            })),
-            field("ParentId", "reference", json!({
-                "referenceTo": ["Account"], "relationshipName": "Parent",
-            })),
-            field("RecordTypeId", "reference", json!({
-                "referenceTo": ["RecordType"], "relationshipName": "RecordType",
-            })),
+            field(
+                "OwnerId",
+                "reference",
+                json!({
+                    "nillable": false, "defaultedOnCreate": true,
+                    "referenceTo": ["Group", "User"], "relationshipName": "Owner",
+                }),
+            ),
+            field(
+                "ParentId",
+                "reference",
+                json!({
+                    "referenceTo": ["Account"], "relationshipName": "Parent",
+                }),
+            ),
+            field(
+                "RecordTypeId",
+                "reference",
+                json!({
+                    "referenceTo": ["RecordType"], "relationshipName": "RecordType",
+                }),
+            ),
         ],
     )
 }
@@ -134,9 +156,9 @@ impl Ask {
     fn problems(&self, header: &[&str]) -> String {
         let mut text = String::new();
         for problem in self.of(header).expect_err("there should be problems") {
-            text += &format!("- {problem}\n");
+            let _ = writeln!(text, "- {problem}");
             if let Some(hint) = problem.hint {
-                text += &format!("    {hint}\n");
+                let _ = writeln!(text, "    {hint}");
             }
         }
         text

@@ -45,7 +45,11 @@ fn plan(columns: &[(&str, Treatment)], line_ending: LineEnding, delimiter: u8) -
 }
 
 fn texts(count: usize) -> Plan {
-    plan(&[("A", Treatment::Pass), ("B", Treatment::Pass), ("C", Treatment::Pass)][..count], LineEnding::Lf, b',')
+    plan(
+        &[("A", Treatment::Pass), ("B", Treatment::Pass), ("C", Treatment::Pass)][..count],
+        LineEnding::Lf,
+        b',',
+    )
 }
 
 /// Encodes a text; each row as `=`, as its new text, or as `!` and the reason.
@@ -96,10 +100,7 @@ fn line_ends_become_those_of_the_job() {
     let excel = plan(&[("A", Treatment::Pass), ("B", Treatment::Pass)], LineEnding::Crlf, b',');
     let (rows, changes) =
         encode(&excel, "a,\"b\nc\"\r\n\"d\r\ne\",f\r\nx,y\n\"g\r\r\nh\",\"i\n\"\r\n");
-    assert_eq!(
-        rows,
-        ["a,\"b\r\nc\"\r\n", "=", "x,y\r\n", "\"g\r\n\r\nh\",\"i\r\n\"\r\n"]
-    );
+    assert_eq!(rows, ["a,\"b\r\nc\"\r\n", "=", "x,y\r\n", "\"g\r\n\r\nh\",\"i\r\n\"\r\n"]);
     assert_eq!(changes, Changes { line_ends: 3, ..Changes::default() });
 }
 
@@ -171,7 +172,8 @@ fn a_delimiter_no_job_takes_becomes_a_comma() {
 
 #[test]
 fn numeric_keys_beyond_fifteen_digits_are_rejected() {
-    let mut keyed = plan(&[("K", Treatment::NumericKey), ("B", Treatment::Pass)], LineEnding::Lf, b',');
+    let mut keyed =
+        plan(&[("K", Treatment::NumericKey), ("B", Treatment::Pass)], LineEnding::Lf, b',');
     keyed.key = Some(0);
     for (number, known) in [
         ("123456789012345", 15),
@@ -220,7 +222,11 @@ fn clearing_cells_are_counted_in_sent_columns_only() {
     let text = "#N/A,b,\"#N/A\"\nx#N/A,b,c\n";
     assert_eq!(encode(&three, text).1.na_cells, 2);
     three.columns.pop();
-    three.dropped.push(DroppedColumn { source: 2, name: "C".to_owned(), reason: DropReason::Asked });
+    three.dropped.push(DroppedColumn {
+        source: 2,
+        name: "C".to_owned(),
+        reason: DropReason::Asked,
+    });
     assert_eq!(encode(&three, text).1.na_cells, 1);
 }
 
