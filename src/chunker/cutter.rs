@@ -198,7 +198,7 @@ impl Chunker {
                 continue;
             }
             self.flush(batch, &mut run)?;
-            self.turn_into_spool()?;
+            self.make_spool()?;
             if *row == EncodedRow::Same && added.is_empty() {
                 run = same;
             } else {
@@ -246,7 +246,7 @@ impl Chunker {
 
     /// Makes the body a spool, if it isn't one, with the text so far in it.
     /// What was gathered must have been flushed.
-    fn turn_into_spool(&mut self) -> Result<(), ChunkError> {
+    fn make_spool(&mut self) -> Result<(), ChunkError> {
         match (&mut self.open, &self.output) {
             (Some(open), Some(output)) => output.make_spool(open),
             _ => Ok(()),
@@ -264,16 +264,15 @@ impl Chunker {
             },
         };
         if !reaches_end {
-            self.turn_into_spool()?;
+            self.make_spool()?;
         }
         let Some(mut open) = self.open.take() else { return Ok(()) };
         let leavers = open.keys.as_mut().map(Keys::take_leavers).unwrap_or_default();
-        let (body, digest) = match &self.output {
-            Some(output) => output.close(&mut open, &leavers)?,
-            None => {
-                open.leave(&leavers);
-                (Body::None, String::new())
-            }
+        let (body, digest) = if let Some(output) = &self.output {
+            output.close(&mut open, &leavers)?
+        } else {
+            open.leave(&leavers);
+            (Body::None, String::new())
         };
         let column = self.options.key_column.unwrap_or_default() as u32;
         open.rejected.extend(leavers.iter().map(|leaver| Rejected {

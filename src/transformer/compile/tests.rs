@@ -1,9 +1,11 @@
 //! What a person is told about a header, word for word.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::LineEnding;
+use crate::domain::{LineEnding, ValueKind};
 use crate::transformer::EmptyMeans;
 
 const COMMA: Dialect = Dialect { delimiter: b',', quote: b'"', line_ending: LineEnding::Lf };
@@ -154,9 +156,9 @@ impl Ask {
     fn problems(&self, header: &[&str]) -> String {
         let mut text = String::new();
         for problem in self.of(header).expect_err("there should be problems") {
-            text += &format!("- {problem}\n");
+            let _ = writeln!(text, "- {problem}");
             if let Some(hint) = problem.hint {
-                text += &format!("    {hint}\n");
+                let _ = writeln!(text, "    {hint}");
             }
         }
         text
