@@ -201,7 +201,8 @@ pub struct Settings {
 
     /// Threads that work jobs, 1 to 64.
     pub workers: usize,
-    /// Most rows a second each worker processes; none: as fast as it can.
+    /// Most rows a second that all workers process together; none: as fast as
+    /// they can.
     pub rows_per_second: Option<u64>,
     /// Milliseconds a closed job waits in the queue at least.
     pub start_delay_ms: u64,

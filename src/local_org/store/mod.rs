@@ -55,6 +55,9 @@ pub enum StoreError {
     /// An object that isn't in the catalogue the store was opened with.
     #[error("the local org has no object {0}")]
     NoObject(String),
+    /// A job's state can't be written or read back.
+    #[error("the local org's list of jobs is damaged")]
+    Job(#[source] serde_json::Error),
     /// A record can't have the id it was given.
     #[error("{0} is no id of this object, or taken")]
     BadId(String),
@@ -145,6 +148,11 @@ impl Store {
     /// The table of an object.
     pub(crate) fn table(&self, object: &ObjectDef) -> Result<&Arc<Table>, StoreError> {
         self.tables.get(&object.name).ok_or_else(|| StoreError::NoObject(object.name.clone()))
+    }
+
+    /// The table of the object with exactly this API name.
+    pub(crate) fn table_named(&self, object: &str) -> Option<&Arc<Table>> {
+        self.tables.get(object)
     }
 
     /// Records of an object, deleted ones only when asked for. Costs nothing:
@@ -273,9 +281,9 @@ impl Store {
             .iter()
             .map(|key| values.get(key.field).and_then(|value| key.key(value.view())))
             .collect();
-        let counter = self.transaction(table, |writer, _, _| match counter {
-            Some(counter) => writer.insert_at(counter, &blob, &keys).map(|()| counter),
-            None => writer.insert(&blob, &keys),
+        let counter = self.transaction(table, |transaction| match counter {
+            Some(counter) => transaction.writer.insert_at(counter, &blob, &keys).map(|()| counter),
+            None => transaction.writer.insert(&blob, &keys),
         })?;
         Ok(RecordKey::new(&object.key_prefix, counter).to_string())
     }
@@ -285,20 +293,22 @@ impl Store {
     pub(crate) fn transaction<T, E: From<StoreError>>(
         &self,
         table: &Arc<Table>,
-        work: impl FnOnce(&mut TableWriter<'_>, &mut Lookups<'_>, &UnitWriter<'_>) -> Result<T, E>,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let connection = lock(&self.writer);
         connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from)?;
-        let mut writer = TableWriter::new(&connection, table)?;
-        let mut lookups = Lookups::new(&connection);
-        let unit = UnitWriter { connection: &connection };
-        let result = work(&mut writer, &mut lookups, &unit).and_then(|result| {
-            writer.finish()?;
+        let mut transaction = Transaction {
+            writer: TableWriter::new(&connection, table)?,
+            lookups: Lookups::new(&connection),
+            units: UnitWriter { connection: &connection },
+        };
+        let result = work(&mut transaction).and_then(|result| {
+            transaction.writer.finish()?;
             connection.execute_batch("COMMIT").map_err(StoreError::from)?;
             Ok(result)
         });
         if result.is_err() {
-            writer.undo();
+            transaction.writer.undo();
             // Fails only when SQLite has rolled back by itself.
             let _ = connection.execute_batch("ROLLBACK");
         }
@@ -370,21 +380,22 @@ impl Store {
     }
 }
 
+/// What a transaction may do.
+pub(crate) struct Transaction<'c> {
+    /// Changes records of its object.
+    pub writer: TableWriter<'c>,
+    /// Looks records of any object up.
+    pub lookups: Lookups<'c>,
+    /// Marks a unit of work done.
+    pub units: UnitWriter<'c>,
+}
+
 /// Marks a unit of work done, in the transaction that did it.
 pub(crate) struct UnitWriter<'c> {
     connection: &'c Connection,
 }
 
 impl UnitWriter<'_> {
-    /// Whether the unit was done before (by a run that was killed between the
-    /// commit and telling so).
-    pub(crate) fn is_done(&self, job: u64, unit: u32) -> Result<bool, StoreError> {
-        Ok(self
-            .connection
-            .prepare_cached("SELECT 1 FROM units WHERE job = ?1 AND unit = ?2")?
-            .exists(params![job as i64, unit])?)
-    }
-
     /// Records the unit and its effects.
     pub(crate) fn done(
         &self,

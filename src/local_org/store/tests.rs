@@ -69,7 +69,8 @@ fn records_survive_a_restart_and_counters_never_return() {
             .collect();
         let table = store.table(object).unwrap();
         store
-            .transaction(table, |writer, _, _| {
+            .transaction(table, |transaction| {
+                let writer = &mut transaction.writer;
                 let mut blob = Vec::new();
                 assert_eq!(writer.read(2, &mut blob)?, Some(false));
                 writer.delete(2, &blob)?;
@@ -128,11 +129,11 @@ fn a_failed_transaction_leaves_nothing_behind() {
     let store = Store::open(None, &catalogue).unwrap();
     let table = store.table(object).unwrap();
     let keys = vec![None; table.keys.len()];
-    let result: Result<(), StoreError> = store.transaction(table, |writer, _, unit| {
-        writer.insert(b"", &keys)?;
+    let result: Result<(), StoreError> = store.transaction(table, |transaction| {
+        transaction.writer.insert(b"", &keys)?;
         let done =
             UnitDone { unit: 0, processed: 1, failed: 0, successes_end: 1, failures_end: 0, ms: 0 };
-        unit.done(7, object, done, b"")?;
+        transaction.units.done(7, object, done, b"")?;
         Err(StoreError::BadId("stop".to_owned()))
     });
     assert!(result.is_err());
