@@ -35,8 +35,12 @@ class ToLocalOrg(requests.adapters.HTTPAdapter):
 
 
 def rows(text):
-    """The rows of a result set."""
-    return list(csv.DictReader(io.StringIO(text)))
+    """The rows of a result set.
+
+    The service names no charset for its CSV, so requests takes it for Latin-1;
+    against real orgs, too (simple-salesforce issue 706).
+    """
+    return list(csv.DictReader(io.StringIO(text.encode("latin-1").decode("utf-8"))))
 
 
 def expect(what, got, wanted):

@@ -84,7 +84,7 @@ pub(crate) async fn limits(State(state): State<Arc<OrgState>>) -> Result<Respons
     };
     let (calls, most_calls) = state.api_calls();
     put("DailyApiRequests", most_calls, calls);
-    let (batches, most_batches) = (0, state.settings.daily_batches);
+    let (batches, most_batches) = (state.ingest.batches_used(), state.settings.daily_batches);
     put("DailyBulkApiBatches", most_batches, batches);
     let (megabytes, most_megabytes) = state.storage_megabytes()?;
     put("DataStorageMB", most_megabytes, megabytes);

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::auth::{Auth, AuthError, KeyError};
 use super::catalogue::{Catalogue, CatalogueError};
 use super::clock::Clock;
+use super::ingest::{Ingest, IngestError};
 use super::limits::Calls;
 use super::query::Cursors;
 use super::settings::Settings;
@@ -90,6 +91,9 @@ pub enum LocalOrgError {
     /// The records can't be read.
     #[error("the local org's records cannot be read")]
     Store(#[from] StoreError),
+    /// The jobs can't be taken up again.
+    #[error("the local org's jobs cannot be taken up")]
+    Ingest(#[from] IngestError),
     /// The credentials can't be made ready.
     #[error("the local org's credentials cannot be made ready")]
     Auth(#[from] AuthError),
@@ -133,12 +137,14 @@ impl LocalOrg {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let settings = Arc::new(options.settings);
+        let ingest = Ingest::start(dir, &settings, &clock, &catalogue, &store)?;
         let state = Arc::new(OrgState {
             settings,
             clock,
             catalogue,
             store,
             auth,
+            ingest,
             calls: Calls::default(),
             cursors: Cursors::default(),
             url: format!("http://127.0.0.1:{port}"),
@@ -246,6 +252,9 @@ impl LocalOrg {
 impl Drop for LocalOrg {
     fn drop(&mut self) {
         self.serving.abort();
+        // Waits for the unit of work in hand, some tens of milliseconds: the
+        // folder may be opened again at once.
+        self.state.ingest.stop();
     }
 }
 

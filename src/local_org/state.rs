@@ -10,6 +10,7 @@ use super::catalogue::Catalogue;
 use super::clock::Clock;
 use super::errors::ApiError;
 use super::ids::RecordKey;
+use super::ingest::Ingest;
 use super::limits::Calls;
 use super::query::Cursors;
 use super::seed;
@@ -36,6 +37,8 @@ pub(crate) struct OrgState {
     pub store: Arc<Store>,
     /// Credentials and tokens.
     pub auth: Auth,
+    /// Bulk API 2.0 jobs.
+    pub ingest: Ingest,
     /// API calls of the last 24 hours.
     pub calls: Calls,
     /// Open query cursors.

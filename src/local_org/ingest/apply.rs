@@ -403,9 +403,9 @@ impl<'a, 'c> Apply<'a, 'c> {
                         self.found.retain(|counter| *counter <= newest);
                     }
                     let name = &table.object.name;
-                    match (*self.found.as_slice(), table.object.fields.get(*parent_field)) {
+                    match (self.found.as_slice(), table.object.fields.get(*parent_field)) {
                         ([parent], _) => {
-                            let id = RecordKey::new(&table.object.key_prefix, parent);
+                            let id = RecordKey::new(&table.object.key_prefix, *parent);
                             self.resolved.push((column.slot, id));
                         }
                         ([], Some(field)) => {

@@ -2,6 +2,7 @@
 //! the server brings them into: fixed words in lower case, no slash at the end.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, Path, RawQuery, State};
@@ -17,6 +18,7 @@ use super::results::{Answer, ResultSet};
 use super::{Arriving, Ingest, multipart, results};
 use crate::local_org::errors::{ApiError, json_reply};
 use crate::local_org::server::{ApiVersion, CurrentUser};
+use crate::local_org::state::OrgState;
 
 /// JSON bodies may have this many bytes; none that makes sense has a
 /// hundredth of it.
@@ -36,6 +38,12 @@ where
         .route("/jobs/ingest/{id}", get(info).patch(patch).delete(delete))
         .route("/jobs/ingest/{id}/batches", put(upload))
         .route("/jobs/ingest/{id}/{set}", get(result_set))
+}
+
+impl FromRef<Arc<OrgState>> for Ingest {
+    fn from_ref(state: &Arc<OrgState>) -> Ingest {
+        state.ingest.clone()
+    }
 }
 
 /// Runs what may wait for SQLite or a file off the async threads.

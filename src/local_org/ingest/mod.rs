@@ -132,6 +132,12 @@ impl Inner {
     }
 }
 
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").field("jobs", &self.inner.registry.all().len()).finish()
+    }
+}
+
 impl Ingest {
     /// Opens the jobs in `dir` (or in memory) and starts the workers; jobs
     /// that were being worked on go on.

@@ -55,7 +55,8 @@ impl Rig {
         let table = store.table(&self.object(object)).unwrap();
         let counter = RecordKey::parse(id).unwrap().counter().unwrap();
         store
-            .transaction(table, |writer, _, _| {
+            .transaction(table, |transaction| {
+                let writer = &mut transaction.writer;
                 let mut blob = Vec::new();
                 writer.read(counter, &mut blob)?;
                 writer.delete(counter, &blob)
