@@ -26,7 +26,7 @@ use crate::ledger::{AttemptOutcomes, JobError, LedgerError, StepDetail};
 use crate::poller::PollerError;
 use crate::reconciler::{
     ChunkProof, OutcomeError, OutcomeSummary, OutcomeWriter, ReconcileError, ResultSets, RowError,
-    SentRows, dispute, masked, reconcile,
+    SentRows, dispute, reconcile,
 };
 use crate::salesforce::{CallError, OpenTarget, UploadBody};
 use crate::uploader::{ChunkBody, UploadError};
@@ -428,7 +428,7 @@ fn match_results(
             if outcome.fate == Fate::Failed {
                 let text = outcome.error.as_deref().unwrap_or_default();
                 let error = RowError::parse(text);
-                failures.count(error.code, &masked(text), outcome.row);
+                failures.count(error.code, &error.masked_message(), outcome.row);
             }
             writer.push(&outcome).map_err(io::Error::other)
         })

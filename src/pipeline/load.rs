@@ -214,7 +214,7 @@ pub async fn load(
         uploader: Uploader::new(prepared.org.clone(), ledger.clone(), Arc::clone(&events)),
         poller: Poller::start(prepared.org.clone(), Arc::clone(&events)),
         reconciling: Semaphore::new(RECONCILING),
-        books: Mutex::new(Books { notes: prepared.notes.clone(), ..Books::default() }),
+        books: Mutex::default(),
         prepared,
         folder,
         ledger,
@@ -357,6 +357,9 @@ async fn end(
     result_files: Vec<WrittenFile>,
     started: jiff::Timestamp,
 ) -> Result<LoadEnd, LoadError> {
+    if totals.exhausted && totals.read == 0 {
+        run.note("the source has no rows".to_owned());
+    }
     let finished = jiff::Timestamp::now();
     let stopped = run.stop.reason();
     let (mut tally, sent, jobs, failures, notes) = run.with_books(|books| {

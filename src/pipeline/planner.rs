@@ -125,7 +125,7 @@ impl ChunkSink for Planner<'_> {
             }
         };
         let reason = outcome.error.as_deref().unwrap_or_default();
-        reasons.count(REJECTED, &crate::reconciler::masked(reason), outcome.row);
+        reasons.count(REJECTED, &kind_of(reason), outcome.row);
         writer.push(&outcome).map_err(io::Error::other)
     }
 
@@ -160,6 +160,33 @@ impl ChunkSink for Planner<'_> {
     }
 }
 
+/// A reason without what differs from row to row: its numbers, and where the
+/// row begins. There is no row value in it (I8).
+fn kind_of(reason: &str) -> String {
+    let reason = reason.split_once(" (the row begins").map_or(reason, |(reason, _)| reason);
+    let mut kind = String::with_capacity(reason.len());
+    for (at, part) in reason.split('`').enumerate() {
+        let quoted = at % 2 == 1;
+        if quoted {
+            kind.push('`');
+            kind.push_str(part);
+            kind.push('`');
+            continue;
+        }
+        let mut before_digit = false;
+        for letter in part.chars() {
+            let is_digit = letter.is_ascii_digit();
+            if !is_digit {
+                kind.push(letter);
+            } else if !before_digit {
+                kind.push('…');
+            }
+            before_digit = is_digit;
+        }
+    }
+    kind
+}
+
 fn record(run: &Run, chunk: &PlannedChunk) -> ChunkRecord {
     ChunkRecord {
         number: chunk.number,
@@ -185,5 +212,22 @@ fn record(run: &Run, chunk: &PlannedChunk) -> ChunkRecord {
             needs_final_newline: chunk.add_line_end.is_some(),
         },
         unique_text: chunk.unique_text.and_then(|column| u32::try_from(column).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_of;
+
+    #[test]
+    fn reasons_of_one_kind_are_one() {
+        assert_eq!(
+            kind_of("11 cells where the header has 12 (the row begins at byte 5028)"),
+            "… cells where the header has …"
+        );
+        assert_eq!(
+            kind_of("`Field_1__c`, column 14: row 7 has the same key"),
+            "`Field_1__c`, column …: row … has the same key"
+        );
     }
 }

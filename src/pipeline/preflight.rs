@@ -441,9 +441,6 @@ fn notes(
 /// What the rehearsal found that a person should know (I7, I11).
 fn found(survey: &Rehearsal) -> Vec<String> {
     let mut notes = Vec::new();
-    if survey.read == 0 {
-        notes.push("the source has no rows".to_owned());
-    }
     let changes = &survey.changes;
     let mut tell = |count: u64, one: &str, many: &str| match count {
         0 => {}

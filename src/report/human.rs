@@ -192,8 +192,8 @@ fn failures(out: &mut String, summary: &Summary, paint: Paint) {
     let mut codes: Vec<(&str, u64)> = Vec::new();
     for group in shown {
         if !codes.iter().any(|(code, _)| *code == group.code) {
-            let all = summary.failures_by_code.get(&group.code).copied();
-            codes.push((&group.code, all.unwrap_or(group.count)));
+            let of_code = summary.failure_groups.iter().filter(|other| other.code == group.code);
+            codes.push((&group.code, of_code.map(|group| group.count).sum()));
         }
     }
     codes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));

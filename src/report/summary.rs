@@ -74,7 +74,10 @@ pub struct Summary {
     /// Failures by code and masked message, the largest group first.
     #[serde(default)]
     pub failure_groups: Vec<FailureGroup>,
-    /// What a person should know, one sentence each.
+    /// What was told before the start (I11), one sentence each.
+    #[serde(default)]
+    pub plan_notes: Vec<String>,
+    /// What a person should know of the run itself, one sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
     /// Why the run could not complete.
@@ -382,6 +385,7 @@ pub(super) mod tests {
                     example_row: 19_998,
                 },
             ],
+            plan_notes: Vec::new(),
             notes: Vec::new(),
             error: None,
         }

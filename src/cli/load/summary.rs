@@ -24,6 +24,7 @@ pub(super) struct Facts {
     api_version: String,
     source: PathBuf,
     source_bytes: u64,
+    plan_notes: Vec<String>,
     clock: std::time::Instant,
 }
 
@@ -46,6 +47,7 @@ impl Facts {
             api_version: prepared.org.api_version().to_string(),
             source: prepared.request.source.clone(),
             source_bytes: prepared.source.identity().bytes,
+            plan_notes: prepared.notes.clone(),
             clock: std::time::Instant::now(),
         }
     }
@@ -118,6 +120,7 @@ pub(super) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
             .map(|file| ResultFile { name: file.kind.file_name().to_owned(), rows: file.rows })
             .collect(),
         failure_groups: end.failures.groups(),
+        plan_notes: facts.plan_notes.clone(),
         notes: end.notes,
         error,
     };
