@@ -80,14 +80,12 @@ fn reply(
     version: &ApiVersion,
 ) -> Result<Response, ApiError> {
     let form = Form::parse(query.unwrap_or_default().as_bytes());
-    let fields = match form.get("fields") {
-        Some(fields) => fields.to_owned(),
-        None => {
-            let names: Vec<&str> =
-                object.visible_fields().map(|(_, field)| field.name.as_str()).collect();
-            names.join(",")
-        }
+    let all = || {
+        let names: Vec<&str> =
+            object.visible_fields().map(|(_, field)| field.name.as_str()).collect();
+        names.join(",")
     };
+    let fields = form.get("fields").map_or_else(all, str::to_owned);
     let soql = format!("SELECT {fields} FROM {}", object.name);
     let refused = |error: super::soql::SoqlError| ApiError::bad_request(error.code, error.message);
     let query = super::soql::parse(&soql).map_err(refused)?;

@@ -175,10 +175,9 @@ fn canonical(path: &str) -> Canonical {
         // Values of external ids and ids keep their letter case.
         let kept = match (version.is_some(), at) {
             (true, 3) => false,
-            (true, 4) if is(3, "jobs") => false,
+            (true, 4 | 6) if is(3, "jobs") => false,
             (true, 4) => !is(3, "limits"),
             (true, 5) if is(3, "sobjects") => !is(5, "describe"),
-            (true, 6) if is(3, "jobs") => false,
             (true, _) => true,
             (false, _) => !is(0, "services"),
         };

@@ -180,8 +180,8 @@ pub(crate) async fn revoke(
     }
 }
 
-/// `GET /services/oauth2/userinfo`: who the token belongs to (OpenID Connect
-/// form of the identity).
+/// `GET /services/oauth2/userinfo`: who the token belongs to, in the form of
+/// an `OpenID` Connect reply.
 pub(crate) async fn userinfo(
     State(state): State<Arc<OrgState>>,
     Extension(user): Extension<CurrentUser>,

@@ -312,7 +312,7 @@ fn field(source: &FieldDocument, system: Option<&FieldDef>) -> FieldDef {
         source.default_value.clone().filter(|value| !value.is_null()).or_else(|| {
             match picklist_values.iter().find(|value| value.default_value) {
                 Some(value) => Some(json!(value.value)),
-                None => (kind == FieldKind::Boolean).then(|| json!(false)),
+                None => (kind == FieldKind::Boolean).then_some(Json::Bool(false)),
             }
         });
     FieldDef {

@@ -19,7 +19,7 @@ pub(crate) fn parse_date(word: &str) -> Option<i32> {
     if !shaped {
         return None;
     }
-    days_of(word.parse().ok()?)
+    word.parse().ok().map(days_of)
 }
 
 /// Milliseconds since 1970-01-01T00:00Z of `yyyy-MM-ddTHH:mm:ss[.SSS]` with
@@ -42,9 +42,9 @@ pub(crate) fn parse_time(word: &str) -> Option<i32> {
     Some(seconds * 1000 + i32::from(time.millisecond()))
 }
 
-fn days_of(date: Date) -> Option<i32> {
+fn days_of(date: Date) -> i32 {
     let epoch = Date::constant(1970, 1, 1);
-    Some((date - epoch).get_days())
+    (date - epoch).get_days()
 }
 
 fn date_of(days: i32) -> Option<Date> {
@@ -121,7 +121,7 @@ impl DateLiteral {
     /// today is `today`. None beyond the calendar.
     pub(crate) fn days(self, today: i32) -> Option<(i32, i32)> {
         let start = self.unit.start(date_of(today)?)?;
-        let shift = |units: i32| days_of(start.checked_add(self.unit.span(units)).ok()?);
+        let shift = |units: i32| start.checked_add(self.unit.span(units)).ok().map(days_of);
         Some((shift(self.from)?, shift(self.from + self.count)?))
     }
 }

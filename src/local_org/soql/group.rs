@@ -95,26 +95,24 @@ impl Grouping {
         let mut order = Vec::new();
         for by in &query.order_by {
             let place = match &by.key {
-                SelectItem::Field { path, .. } => match outputs
-                    .iter()
-                    .position(|output| output.name.eq_ignore_ascii_case(&path.text()))
-                {
-                    Some(place) => place,
-                    None => {
+                SelectItem::Field { path, .. } => {
+                    let name = path.text();
+                    let named =
+                        outputs.iter().position(|output| output.name.eq_ignore_ascii_case(&name));
+                    if let Some(place) = named {
+                        place
+                    } else {
                         let key = key_of(path).ok_or_else(|| {
                             SoqlError::at(
                                 "MALFORMED_QUERY",
                                 binder.text,
                                 path.at,
-                                &format!(
-                                    "Ordered field must be grouped or aggregated: {}",
-                                    path.text()
-                                ),
+                                &format!("Ordered field must be grouped or aggregated: {name}"),
                             )
                         })?;
                         push_hidden(&mut outputs, What::Key(key))
                     }
-                },
+                }
                 SelectItem::Aggregate { function, path, .. } => {
                     let bound = aggregated(*function, path, object, binder)?;
                     push_hidden(&mut outputs, What::Aggregate(*function, bound))

@@ -12,8 +12,8 @@
 //! | [`run`] | the records of a query, in order |
 //! | [`group`] | aggregates |
 //!
-//! Not spoken: subqueries, TYPEOF, HAVING, functions other than the
-//! aggregates, FIELDS(), currency literals, aliases of objects.
+//! Not spoken: subqueries, `TYPEOF`, `HAVING`, functions other than the
+//! aggregates, `FIELDS()`, currency literals, aliases of objects.
 
 pub(crate) mod ast;
 pub(crate) mod dates;

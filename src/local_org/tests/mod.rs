@@ -90,6 +90,5 @@ impl Rig {
 }
 
 fn query_path(resource: &str, soql: &str) -> String {
-    let escaped: String = soql.bytes().map(|b| format!("%{b:02X}")).collect();
-    format!("/services/data/v66.0/{resource}?q={escaped}")
+    format!("/services/data/v66.0/{resource}?q={}", wire::escaped(soql))
 }

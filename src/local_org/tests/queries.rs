@@ -49,7 +49,7 @@ async fn cursors_end_after_two_days_and_belong_to_their_user() {
     let reply = rig.client.send("GET", &path, &options, "").await.json();
     let next = reply["nextRecordsUrl"].as_str().unwrap().to_owned();
     assert_eq!(rig.client.get(&next).await.json()["records"].as_array().unwrap().len(), 1);
-    rig.org.clock().advance(Duration::from_secs(2 * 86_400));
+    rig.org.clock().advance(Duration::from_hours(48));
     let invalid = (400, "INVALID_QUERY_LOCATOR".to_owned());
     assert_eq!(rig.client.get(&next).await.refusal(), invalid);
     let nonsense = "/services/data/v66.0/query/nonsense";
@@ -104,7 +104,7 @@ async fn deleted_records_are_seen_by_query_all_alone() {
     let gone = rig.put("Account", &[("Name", "Gone"), ("Legacy_Id__c", "G")]);
     rig.delete("Account", &gone);
     let soql = "SELECT Id, IsDeleted FROM Account ORDER BY Name";
-    assert_eq!(rig.column(soql, "Id").await, [kept.clone()]);
+    assert_eq!(rig.column(soql, "Id").await, [kept]);
     let all = rig.client.get(&query_path("queryAll", soql)).await.json();
     let records = all["records"].as_array().unwrap();
     assert_eq!(records.len(), 2);

@@ -94,7 +94,7 @@ async fn date_literals_go_by_the_orgs_clock() {
     let today = jiff::Timestamp::from_millisecond(rig.org.clock().now_ms()).unwrap().to_string();
     rig.put("Account", &[("Name", "now"), ("Contract_Start__c", &today[..10])]);
     assert_eq!(names(&rig, "Contract_Start__c = TODAY").await, ["now"]);
-    rig.org.clock().advance(std::time::Duration::from_secs(86_400));
+    rig.org.clock().advance(std::time::Duration::from_hours(24));
     let mut client = super::Client::new(rig.org.url());
     client.token = Some(rig.org.access_token().unwrap());
     let rig = Rig { client, ..rig };

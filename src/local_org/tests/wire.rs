@@ -1,5 +1,6 @@
 //! The smallest HTTP client that will do: one request a connection.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -47,9 +48,8 @@ impl Client {
     }
 
     pub(super) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let escape = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
         let pairs: Vec<String> =
-            fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+            fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let kind = ("content-type", "application/x-www-form-urlencoded");
         self.send("POST", path, &[kind], &pairs.join("&")).await
     }
@@ -67,10 +67,10 @@ impl Client {
             body.len()
         );
         if let Some(token) = &self.token {
-            request += &format!("authorization: Bearer {token}\r\n");
+            let _ = write!(request, "authorization: Bearer {token}\r\n");
         }
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            let _ = write!(request, "{name}: {value}\r\n");
         }
         request += "\r\n";
         request += body;
@@ -80,6 +80,14 @@ impl Client {
         stream.read_to_end(&mut bytes).await.unwrap();
         parse(&bytes)
     }
+}
+
+/// A text with every byte escaped.
+pub(super) fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        let _ = write!(escaped, "%{byte:02X}");
+        escaped
+    })
 }
 
 fn parse(bytes: &[u8]) -> Reply {
