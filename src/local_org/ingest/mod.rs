@@ -41,7 +41,8 @@ use super::ids::RecordKey;
 use super::settings::{
     BatchesUsedUp, OpenJobExpiry, OthersJobs, SecondUpload, Settings, UploadAfterClose,
 };
-use super::store::{Store, StoreError};
+pub use super::store::Change;
+use super::store::{Effect, Store, StoreError};
 use create::Creator;
 pub(crate) use http::routes;
 use job::{Job, Progress, State, illegal_state};
@@ -57,6 +58,20 @@ pub enum IngestError {
     /// The jobs' files or a worker thread could not be made.
     #[error("cannot prepare the local org's jobs")]
     Io(#[from] std::io::Error),
+}
+
+/// What one row of a job did to a record, for those who judge whether every
+/// row took effect exactly once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// 18-character id of the job.
+    pub job: String,
+    /// Data row of its upload, from 0; lines without content don't count.
+    pub row: u32,
+    /// 18-character id of the record.
+    pub record: String,
+    /// What happened to it.
+    pub change: Change,
 }
 
 /// All ingest jobs of the org and their workers. Copies are the same org.
@@ -83,6 +98,7 @@ impl Inner {
     fn enter(&self, job: &Job, progress: &mut Progress, state: State) {
         progress.enter(state, self.clock.now_ms());
         self.keep(job, progress);
+        job.notify();
     }
 
     fn keep(&self, job: &Job, progress: &Progress) {
@@ -197,6 +213,32 @@ impl Ingest {
         }
     }
 
+    /// Every effect that jobs had on records of an object, oldest first; jobs
+    /// that are gone are in it, too.
+    pub(crate) fn journal(&self, object: &str) -> Result<Vec<JournalEntry>, StoreError> {
+        let definition = self
+            .inner
+            .catalogue
+            .object(object)
+            .ok_or_else(|| StoreError::NoObject(object.to_owned()))?;
+        let entry = |effect: Effect| JournalEntry {
+            job: RecordKey::new("750", effect.job).to_string(),
+            row: effect.row,
+            record: RecordKey::new(&definition.key_prefix, effect.record).to_string(),
+            change: effect.change,
+        };
+        Ok(self.inner.store.journal(definition)?.into_iter().map(entry).collect())
+    }
+
+    /// Waits until a job has ended, `most` at most.
+    ///
+    /// # Errors
+    /// 404 when there is no such job.
+    pub(crate) fn wait(&self, id: &str, most: Duration) -> Result<bool, ApiError> {
+        let job = self.known(id)?;
+        Ok(job.wait_until(most, |progress| progress.state.is_terminal()))
+    }
+
     /// Batches of 10,000 rows started in the last 24 hours.
     pub(crate) fn batches_used(&self) -> u64 {
         self.inner.registry.batches_used(self.inner.clock.now_ms())
@@ -284,11 +326,7 @@ impl Ingest {
     /// `others_jobs` says.
     pub(crate) fn job(&self, id: &str, user: &str) -> Result<Arc<Job>, ApiError> {
         self.inner.expire();
-        let job = RecordKey::parse(id)
-            .filter(|key| key.prefix() == "750")
-            .and_then(|key| key.counter())
-            .and_then(|number| self.inner.registry.get(number))
-            .ok_or_else(ApiError::not_found)?;
+        let job = self.known(id)?;
         if job.spec.created_by == user {
             return Ok(job);
         }
@@ -300,6 +338,14 @@ impl Ingest {
                 "InvalidUser : The job belongs to another user",
             )),
         }
+    }
+
+    fn known(&self, id: &str) -> Result<Arc<Job>, ApiError> {
+        RecordKey::parse(id)
+            .filter(|key| key.prefix() == "750")
+            .and_then(|key| key.counter())
+            .and_then(|number| self.inner.registry.get(number))
+            .ok_or_else(ApiError::not_found)
     }
 
     /// Starts an upload (section 2.5). `None`: it is to be read and dropped.
