@@ -9,7 +9,7 @@ use super::body::{Body, PlannedChunk};
 use super::keys::{Duplicates, Keys};
 use super::open::{OpenBody, OpenChunk, Output, Rejected};
 use super::sizing::ChunkSizing;
-use crate::domain::{Fate, LineEnding, RowOutcome};
+use crate::domain::{Fate, LineEnding, RowNumber, RowOutcome};
 use crate::rows::{
     EncodedBatch, EncodedRow, RawBatch, Rejection, SourceError, SourceRows, Stretch,
 };
@@ -70,6 +70,13 @@ pub enum ChunkError {
     /// The source can't be read (again).
     #[error("the source can't be read")]
     Source(#[from] SourceError),
+    /// A row batch comes out of order, or with the encoding of another batch:
+    /// rows would be lost or sent twice (I1, I2).
+    #[error("the row batch that begins with row {row} is not the next one")]
+    Misplaced {
+        /// Its first row.
+        row: RowNumber,
+    },
     /// The taker of chunks failed.
     #[error("a planned chunk can't be recorded")]
     Sink(#[source] io::Error),
@@ -82,20 +89,28 @@ pub struct Chunker {
     output: Option<Output>,
     number: u64,
     open: Option<OpenChunk>,
+    /// The last row taken, of whatever chunk.
+    last_row: Option<RowNumber>,
 }
 
 impl Chunker {
     /// A chunker of rows of `source`, which writes spools into `spool_dir`.
     pub fn new(options: ChunkerOptions, source: Arc<dyn SourceRows>, spool_dir: PathBuf) -> Self {
         let number = options.first_number;
-        Chunker { options, output: Some(Output { source, spool_dir }), number, open: None }
+        Chunker {
+            options,
+            output: Some(Output { source, spool_dir }),
+            number,
+            open: None,
+            last_row: None,
+        }
     }
 
     /// A chunker that finds the same borders, rejections and duplicates, and
     /// writes nothing.
     pub fn dry(options: ChunkerOptions) -> Self {
         let number = options.first_number;
-        Chunker { options, output: None, number, open: None }
+        Chunker { options, output: None, number, open: None, last_row: None }
     }
 
     /// Takes the next row batch and what it was encoded to.
@@ -108,6 +123,13 @@ impl Chunker {
         encoded: &EncodedBatch,
         sink: &mut dyn ChunkSink,
     ) -> Result<(), ChunkError> {
+        let follows = self.last_row.is_none_or(|last| last < batch.first_row);
+        if !follows || encoded.rows.len() != batch.records.len() {
+            return Err(ChunkError::Misplaced { row: batch.first_row });
+        }
+        if let Some(last) = batch.records.len().checked_sub(1) {
+            self.last_row = Some(batch.first_row.plus(last as u64));
+        }
         let header = self.options.header_line.len() as u64;
         let sizing = self.options.sizing;
         // Rows that go as they stand, taken together until something breaks

@@ -344,3 +344,17 @@ fn a_disk_that_refuses_names_the_file() {
         format!("the spool file {} can't be written", missing.join("chunk-000001.csv").display())
     );
 }
+
+#[test]
+fn a_batch_out_of_order_or_with_another_encoding_is_refused() {
+    let source = Arc::new(Text { text: Bytes::from("a\nb\n"), header: vec!["A".to_owned()] });
+    let batch = source.rows(None).unwrap().next_batch().unwrap().unwrap();
+    let mut taken = Taken::default();
+    let mut chunker = Chunker::dry(options(1, 100));
+    let error = chunker.push(&batch, &EncodedBatch::default(), &mut taken).unwrap_err();
+    assert!(matches!(error, ChunkError::Misplaced { row: RowNumber(1) }));
+    let mut chunker = Chunker::dry(options(1, 100));
+    chunker.push(&batch, &encode(&batch), &mut taken).unwrap();
+    let error = chunker.push(&batch, &encode(&batch), &mut taken).unwrap_err();
+    assert_eq!(error.to_string(), "the row batch that begins with row 1 is not the next one");
+}
