@@ -72,8 +72,10 @@ struct Table {
 
 impl Table {
     fn parse(text: &str) -> Table {
-        let mut reader =
-            ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut reader = ::csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
         let mut records = reader
             .records()
             .map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<String>>());
