@@ -138,7 +138,7 @@ impl Org {
     }
 
     fn create(&self, body: Json) -> Arc<Job> {
-        self.ingest.create(body.to_string().as_bytes(), &self.user, VERSION).unwrap()
+        self.ingest.create(body.to_string().as_bytes(), &self.user, VERSION).unwrap().0
     }
 
     fn refused(&self, body: Json) -> ApiError {
