@@ -67,7 +67,7 @@ fn records_hold(place: &Place, success: &[Row], fields: &[&str]) {
             };
             let sent = row[field].replace("\r\n", "\n");
             let same = match (held.parse::<f64>(), sent.parse::<f64>()) {
-                (Ok(held), Ok(sent)) => held.to_bits() == sent.to_bits() || held == sent,
+                (Ok(held), Ok(sent)) => held.total_cmp(&sent).is_eq(),
                 _ => held.trim() == sent.trim(),
             };
             assert!(same, "row {}: {field} is `{held}`, was `{sent}`", row["bulkhaul__Row"]);

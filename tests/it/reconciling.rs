@@ -269,7 +269,7 @@ fn account(row: u64, column: usize) -> String {
         1 => format!("L-{row:08}"),
         2 => (draw(row, 4) % 900 * 100_000).to_string(),
         3 => ["TRUE", "false", "1", ""][(draw(row, 5) % 4) as usize].to_owned(),
-        _ => if row % 7 == 0 { "#N/A" } else { "" }.to_owned(),
+        _ => if row.is_multiple_of(7) { "#N/A" } else { "" }.to_owned(),
     }
 }
 
@@ -324,7 +324,7 @@ fn rows_of_numbers_only() {
         0 => (draw(row, 1) % 50 * 1_000_000).to_string(),
         1 => format!("{}.{}0", draw(row, 2) % 3000, draw(row, 3) % 10),
         _ => {
-            if row % 3 == 0 {
+            if row.is_multiple_of(3) {
                 String::new()
             } else {
                 (row % 11).to_string()
