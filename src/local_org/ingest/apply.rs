@@ -14,7 +14,9 @@ use super::prepare::{
 use super::shuffle::shuffle;
 use crate::local_org::ids::RecordKey;
 use crate::local_org::settings::{EmptyKey, ResultOrder, RowErrors};
-use crate::local_org::store::{Change, Key, Lookups, StoreError, TableWriter, Transaction, blob, journal};
+use crate::local_org::store::{
+    Change, Key, Lookups, StoreError, TableWriter, Transaction, blob, journal,
+};
 use crate::local_org::value::{RowError, Value};
 
 /// Rows that are saved together: duplicates among them fail (section 2.6).
@@ -143,10 +145,9 @@ impl<'a, 'c> Apply<'a, 'c> {
                         // Minus zero is zero.
                         numbers.insert((number + 0.0).to_bits(), at)
                     }
-                    Some(KeyCell::Text(start, end)) => self
-                        .prepared
-                        .text(start, end)
-                        .and_then(|text| texts.insert(text, at)),
+                    Some(KeyCell::Text(start, end)) => {
+                        self.prepared.text(start, end).and_then(|text| texts.insert(text, at))
+                    }
                     _ => None,
                 }
             };
@@ -455,8 +456,7 @@ impl<'a, 'c> Apply<'a, 'c> {
             let Some(key) = self.prepared.key(*cell) else { continue };
             self.writer.find(*place, &key, &mut self.found)?;
             let other = self.found.iter().find(|counter| Some(**counter) != own);
-            if let (Some(other), Some(field)) =
-                (other, plan.table.object.fields.get(column.field))
+            if let (Some(other), Some(field)) = (other, plan.table.object.fields.get(column.field))
             {
                 let id = RecordKey::new(&plan.table.object.key_prefix, *other);
                 let message = format!(

@@ -12,7 +12,9 @@ const QUOTE: u8 = b'"';
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CsvError {
     /// A quote inside a cell without quotes, or text behind a closing quote.
-    #[error("Failed to parse CSV. Found unescaped quote. A value with quote should be within a quote")]
+    #[error(
+        "Failed to parse CSV. Found unescaped quote. A value with quote should be within a quote"
+    )]
     UnescapedQuote,
     /// The end came inside quotes.
     #[error("Failed to parse CSV. EOF reached before closing an opened quote")]
@@ -271,7 +273,8 @@ mod tests {
 
     #[test]
     fn quotes_in_wrong_places_are_refused() {
-        for text in ["a\"b\n", "\"a\", \"b\"\n", "\"a\"b,c\n", "\u{feff}\"Name\"\n", "\"a\"\r,b\n"] {
+        for text in ["a\"b\n", "\"a\", \"b\"\n", "\"a\"b,c\n", "\u{feff}\"Name\"\n", "\"a\"\r,b\n"]
+        {
             assert_eq!(records(text.as_bytes(), 100), Err(CsvError::UnescapedQuote), "{text:?}");
         }
         assert_eq!(records(b"a,\"b\nc", 100), Err(CsvError::UnclosedQuote));

@@ -189,13 +189,23 @@ mod tests {
         for row in 0..25_001 {
             text.push_str(if row % 1_000 == 7 { "\"a\nb\"\n\n" } else { "x\n" });
         }
-        let cut =
-            cut(text.as_bytes(), &spec(LineEnding::Lf), &Settings::default(), 4_000).unwrap().unwrap();
+        let cut = cut(text.as_bytes(), &spec(LineEnding::Lf), &Settings::default(), 4_000)
+            .unwrap()
+            .unwrap();
         assert_eq!(cut.header, b"Name\n");
         let sizes: Vec<(u32, u32)> = cut.units.iter().map(|unit| (unit.batch, unit.rows)).collect();
         assert_eq!(
             sizes,
-            [(0, 4_000), (0, 4_000), (0, 2_000), (1, 4_000), (1, 4_000), (1, 2_000), (2, 4_000), (2, 1_001)]
+            [
+                (0, 4_000),
+                (0, 4_000),
+                (0, 2_000),
+                (1, 4_000),
+                (1, 4_000),
+                (1, 2_000),
+                (2, 4_000),
+                (2, 1_001)
+            ]
         );
         let mut at = 5;
         for unit in &cut.units {
@@ -215,7 +225,10 @@ mod tests {
         assert_eq!(refused("Name\na\n", LineEnding::Crlf, &strict).as_deref(), Some(crlf));
         assert_eq!(refused("Name\n\"a\r\nb\"\n", LineEnding::Lf, &strict).as_deref(), Some(lf));
         assert_eq!(refused("Name\n\"a\rb\"\n", LineEnding::Lf, &strict).as_deref(), Some(lf));
-        assert_eq!(refused("Name\r\n\"a\nb\"\r\n", LineEnding::Crlf, &strict).as_deref(), Some(crlf));
+        assert_eq!(
+            refused("Name\r\n\"a\nb\"\r\n", LineEnding::Crlf, &strict).as_deref(),
+            Some(crlf)
+        );
         assert_eq!(refused("Name\r\n\"a\nb\"\r\n", LineEnding::Crlf, &lenient), None);
         assert_eq!(refused("Name\n\"a\r\nb\"\n", LineEnding::Lf, &lenient), None);
         assert_eq!(refused("Name\r\na\n", LineEnding::Crlf, &lenient).as_deref(), Some(crlf));
@@ -226,7 +239,10 @@ mod tests {
     fn broken_quotes_and_long_records_are_refused() {
         let settings = Settings { record_chars: 10, ..Settings::default() };
         let told = refused("Name\na\"b\n", LineEnding::Lf, &settings).unwrap();
-        assert!(told.starts_with("InvalidBatch : Failed to parse CSV. Found unescaped quote"), "{told}");
+        assert!(
+            told.starts_with("InvalidBatch : Failed to parse CSV. Found unescaped quote"),
+            "{told}"
+        );
         let told = refused("Name\n0123456789a\n", LineEnding::Lf, &settings).unwrap();
         assert_eq!(told, "InvalidBatch : A record has more than 10 characters");
         assert_eq!(refused("Name\nääääääääää\n", LineEnding::Lf, &settings), None);

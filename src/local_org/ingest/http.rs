@@ -369,7 +369,9 @@ async fn result_set(
     .await?;
     Ok(match answer {
         Answer::NoContent => StatusCode::NO_CONTENT.into_response(),
-        Answer::Body(read) => ([(header::CONTENT_TYPE, "text/csv")], stream_of(read)).into_response(),
+        Answer::Body(read) => {
+            ([(header::CONTENT_TYPE, "text/csv")], stream_of(read)).into_response()
+        }
     })
 }
 

@@ -107,8 +107,7 @@ impl Ingest {
 
     fn located(&self, locator: &str) -> Option<(u64, Arc<Vec<u64>>, usize)> {
         let (cursor, from) = locator.rsplit_once('-')?;
-        let cursor =
-            RecordKey::parse(cursor).filter(|key| key.prefix() == "01g")?.counter()?;
+        let cursor = RecordKey::parse(cursor).filter(|key| key.prefix() == "01g")?.counter()?;
         Some((cursor, self.inner.cursors.get(cursor)?, from.parse().ok()?))
     }
 }

@@ -203,7 +203,12 @@ impl Ingest {
     }
 
     /// Creates a job (section 2.2).
-    pub(crate) fn create(&self, body: &[u8], user: &str, version: &str) -> Result<Arc<Job>, ApiError> {
+    pub(crate) fn create(
+        &self,
+        body: &[u8],
+        user: &str,
+        version: &str,
+    ) -> Result<Arc<Job>, ApiError> {
         self.create_job(body, user, version, None)
     }
 

@@ -27,14 +27,11 @@ pub(crate) fn parts(content_type: &str, body: &[u8]) -> Option<(Range<usize>, Ra
         let text_start = start + text;
         let text_end = end - trailing_line_end(part);
         let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-        let disposition = head
-            .lines()
-            .find(|line| line.trim_start().starts_with("content-disposition:"))?;
+        let disposition =
+            head.lines().find(|line| line.trim_start().starts_with("content-disposition:"))?;
         let named = |name: &str| {
             disposition.split(';').map(str::trim).any(|parameter| {
-                parameter
-                    .strip_prefix("name=")
-                    .is_some_and(|value| value.trim_matches('"') == name)
+                parameter.strip_prefix("name=").is_some_and(|value| value.trim_matches('"') == name)
             })
         };
         let range = text_start..text_end.max(text_start);
@@ -49,9 +46,7 @@ pub(crate) fn parts(content_type: &str, body: &[u8]) -> Option<(Range<usize>, Ra
 
 /// The head of a part, and where its text begins.
 fn split_head(part: &[u8]) -> Option<(&[u8], usize)> {
-    let find = |blank: &[u8]| {
-        memchr::memmem::find(part, blank).map(|at| (at, at + blank.len()))
-    };
+    let find = |blank: &[u8]| memchr::memmem::find(part, blank).map(|at| (at, at + blank.len()));
     let (head, text) = match (find(b"\r\n\r\n"), find(b"\n\n")) {
         (Some(crlf), Some(lf)) => crlf.min(lf),
         (Some(only), None) | (None, Some(only)) => only,

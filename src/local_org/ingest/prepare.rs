@@ -95,9 +95,7 @@ impl Prepared {
         match cell {
             KeyCell::Absent | KeyCell::Cleared => None,
             KeyCell::Number(number) => Some(Key::Number(number)),
-            KeyCell::Text(start, end) => {
-                self.text(start, end).map(|text| Key::Text(text.into()))
-            }
+            KeyCell::Text(start, end) => self.text(start, end).map(|text| Key::Text(text.into())),
         }
     }
 
@@ -290,8 +288,10 @@ fn prepare_cell(
         }
         (Target::StrayId, Said::Text(_)) => {
             let field = plan.table.object.fields.get(plan.table.object.system.id);
-            let error =
-                RowError::new("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call");
+            let error = RowError::new(
+                "INVALID_FIELD_FOR_INSERT_UPDATE",
+                "cannot specify Id in an insert call",
+            );
             Err(match field {
                 Some(field) => error.on(field),
                 None => error,
@@ -326,8 +326,7 @@ fn prepare_cell(
             if let Some(place) = key {
                 let table_key = column.key.and_then(|key| plan.keys.get(key));
                 let key_column = table_key.and_then(|key| plan.table.keys.get(*key));
-                let cell =
-                    prepared.key_cell(key_column.and_then(|key| key.key(value.view())));
+                let cell = prepared.key_cell(key_column.and_then(|key| key.key(value.view())));
                 if let Some(to) = prepared.keys.get_mut(place) {
                     *to = cell;
                 }
@@ -401,7 +400,9 @@ fn clear(
     row.not_updateable |= !column.updateable;
     let definition = plan.table.object.fields.get(field);
     if !column.nillable && (column.createable || column.updateable) {
-        return Err(RowError::required(definition.map(|field| field.name.clone()).into_iter().collect()));
+        return Err(RowError::required(
+            definition.map(|field| field.name.clone()).into_iter().collect(),
+        ));
     }
     let boolean = definition.is_some_and(|field| field.kind == FieldKind::Boolean);
     let value = if boolean { Value::Bool(false) } else { Value::Null };
@@ -443,14 +444,14 @@ fn reference(
 ) -> Result<(), RowError> {
     let object = &plan.table.object;
     if object.system.record_type_id.is_some_and(|place| plan.table.slot(place) == column.slot) {
-        let known = object.record_types.iter().any(|kind| {
-            kind.active && RecordKey::parse(&kind.id) == Some(id)
-        });
+        let known = object
+            .record_types
+            .iter()
+            .any(|kind| kind.active && RecordKey::parse(&kind.id) == Some(id));
         if known {
             return Ok(());
         }
-        let message =
-            format!("{}: this ID value isn't valid for the user: {text}", field.label);
+        let message = format!("{}: this ID value isn't valid for the user: {text}", field.label);
         return Err(RowError::new("INVALID_CROSS_REFERENCE_KEY", message).on(field));
     }
     if !column.targets.iter().any(|target| target.object.key_prefix == id.prefix()) {
@@ -493,7 +494,8 @@ fn record_type(
 pub(crate) fn not_writable(plan: &Plan, record: &[u8], on_insert: bool) -> Vec<String> {
     let mut names = Vec::new();
     for (at, cell) in Cells::new(record, plan.delimiter).enumerate() {
-        let (Some(header), Some(column)) = (plan.header.columns.get(at), plan.columns.get(at)) else {
+        let (Some(header), Some(column)) = (plan.header.columns.get(at), plan.columns.get(at))
+        else {
             continue;
         };
         let writable = if on_insert { column.createable } else { column.updateable };

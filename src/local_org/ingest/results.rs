@@ -251,7 +251,9 @@ impl Unprocessed {
                 continue;
             }
             // The borders of units, as they were cut.
-            if self.in_unit == self.unit_rows || (self.seen > 0 && self.seen.is_multiple_of(super::cut::BATCH)) {
+            if self.in_unit == self.unit_rows
+                || (self.seen > 0 && self.seen.is_multiple_of(super::cut::BATCH))
+            {
                 self.unit += 1;
                 self.in_unit = 0;
             }

@@ -120,7 +120,13 @@ impl Spools {
     }
 
     /// Puts `bytes` behind the first `start` bytes; what stood there is dropped.
-    pub(crate) fn append(&self, job: u64, spool: Spool, start: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(
+        &self,
+        job: u64,
+        spool: Spool,
+        start: u64,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }

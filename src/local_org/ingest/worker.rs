@@ -201,7 +201,8 @@ fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
             return Ok(None);
         }
         let rows = *progress.unit_rows.get_or_insert_with(|| unit_rows(&inner.settings));
-        let next = inner.store.table_named(&job.spec.object).map_or(1, |table| table.next_counter());
+        let next =
+            inner.store.table_named(&job.spec.object).map_or(1, |table| table.next_counter());
         let newest = *progress.newest_before.get_or_insert(next.saturating_sub(1));
         if progress.state == State::UploadComplete {
             inner.enter(job, &mut progress, State::InProgress);
@@ -216,9 +217,8 @@ fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
         inner.finish(job);
         return Ok(None);
     }
-    let header =
-        header::read(&cut.header, &job.spec, &table.object, &inner.store, &inner.settings)
-            .map_err(WorkError::Refused)?;
+    let header = header::read(&cut.header, &job.spec, &table.object, &inner.store, &inner.settings)
+        .map_err(WorkError::Refused)?;
     let plan = Plan::new(
         job.number,
         &job.spec,
@@ -292,8 +292,7 @@ fn work_unit(inner: &Inner, run: &Run, unit: &Unit) -> Result<(), WorkError> {
         let started = Instant::now();
         // From here on nothing else is committed, so the lengths are ours.
         let mut ends = lock(&run.ends);
-        let apply =
-            Apply::new(&run.plan, &data, &prepared, unit.first_row, now, transaction);
+        let apply = Apply::new(&run.plan, &data, &prepared, unit.first_row, now, transaction);
         let outcome = apply.run()?;
         inner.spools.append(job.number, Spool::Successes, ends.0, &outcome.successes)?;
         inner.spools.append(job.number, Spool::Failures, ends.1, &outcome.failures)?;
