@@ -47,7 +47,7 @@ mod tests;
 pub use auth::{AuthError, KeyError};
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
-pub use ingest::IngestError;
+pub use ingest::{Change, IngestError, JournalEntry};
 pub use org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
 pub use settings::Settings;
 pub use store::StoreError;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::auth::{Auth, AuthError, KeyError};
 use super::catalogue::{Catalogue, CatalogueError};
 use super::clock::Clock;
-use super::ingest::{Ingest, IngestError};
+use super::ingest::{Ingest, IngestError, JournalEntry};
 use super::limits::Calls;
 use super::query::Cursors;
 use super::settings::Settings;
@@ -223,6 +223,15 @@ impl LocalOrg {
     /// When it is not an RSA key.
     pub fn register_jwt_key(&self, bytes: &[u8], origin: &str) -> Result<(), KeyError> {
         self.state.auth.register_key(bytes, origin)
+    }
+
+    /// What every row of every job did to the records of an object, oldest
+    /// first: the judge of "exactly once".
+    ///
+    /// # Errors
+    /// When there is no such object or the store can't be read.
+    pub fn journal(&self, object: &str) -> Result<Vec<JournalEntry>, StoreError> {
+        self.state.ingest.journal(object)
     }
 
     /// The org's clock; moving it moves expiry and allowances.

@@ -8,7 +8,8 @@
 //! ```
 //! A multipart create enters at UploadComplete.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -218,6 +219,7 @@ pub(crate) struct Job {
     /// What it was created with.
     pub spec: JobSpec,
     progress: Mutex<Progress>,
+    changed: Condvar,
 }
 
 /// The bodies in which a job is told; each leaves out other fields.
@@ -236,7 +238,7 @@ pub(crate) enum Shape {
 impl Job {
     /// A job as it was created or read back.
     pub(crate) fn new(number: u64, spec: JobSpec, progress: Progress) -> Job {
-        Job { number, spec, progress: Mutex::new(progress) }
+        Job { number, spec, progress: Mutex::new(progress), changed: Condvar::new() }
     }
 
     /// Its id.
@@ -247,6 +249,17 @@ impl Job {
     /// How far it is, locked.
     pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those in [`Job::wait_until`] to look.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits until its progress is as wished; `false` after `most`.
+    pub(crate) fn wait_until(&self, most: Duration, wished: impl Fn(&Progress) -> bool) -> bool {
+        let result = self.changed.wait_timeout_while(self.progress(), most, |p| !wished(p));
+        result.is_ok_and(|(_, timeout)| !timeout.timed_out())
     }
 
     /// Where it stands.

@@ -34,6 +34,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::catalogue::Catalogue;
 use super::clock::Clock;
 use super::errors::ApiError;
@@ -41,10 +43,11 @@ use super::ids::RecordKey;
 use super::settings::{
     BatchesUsedUp, OpenJobExpiry, OthersJobs, SecondUpload, Settings, UploadAfterClose,
 };
-use super::store::{Store, StoreError};
+pub use super::store::Change;
+use super::store::{Effect, Store, StoreError};
 use create::Creator;
 pub(crate) use http::routes;
-use job::{Job, Progress, State, illegal_state};
+use job::{Job, Progress, Shape, State, illegal_state};
 use registry::Registry;
 use spool::{Spools, Upload};
 
@@ -57,6 +60,20 @@ pub enum IngestError {
     /// The jobs' files or a worker thread could not be made.
     #[error("cannot prepare the local org's jobs")]
     Io(#[from] std::io::Error),
+}
+
+/// What one row of a job did to a record, for those who judge whether every
+/// row took effect exactly once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// 18-character id of the job.
+    pub job: String,
+    /// Data row of its upload, from 0; lines without content don't count.
+    pub row: u32,
+    /// 18-character id of the record.
+    pub record: String,
+    /// What happened to it.
+    pub change: Change,
 }
 
 /// All ingest jobs of the org and their workers. Copies are the same org.
@@ -83,6 +100,7 @@ impl Inner {
     fn enter(&self, job: &Job, progress: &mut Progress, state: State) {
         progress.enter(state, self.clock.now_ms());
         self.keep(job, progress);
+        job.notify();
     }
 
     fn keep(&self, job: &Job, progress: &Progress) {
@@ -197,29 +215,69 @@ impl Ingest {
         }
     }
 
+    /// Every effect that jobs had on records of an object, oldest first; jobs
+    /// that are gone are in it, too.
+    pub(crate) fn journal(&self, object: &str) -> Result<Vec<JournalEntry>, StoreError> {
+        let definition = self
+            .inner
+            .catalogue
+            .object(object)
+            .ok_or_else(|| StoreError::NoObject(object.to_owned()))?;
+        let entry = |effect: Effect| JournalEntry {
+            job: RecordKey::new("750", effect.job).to_string(),
+            row: effect.row,
+            record: RecordKey::new(&definition.key_prefix, effect.record).to_string(),
+            change: effect.change,
+        };
+        Ok(self.inner.store.journal(definition)?.into_iter().map(entry).collect())
+    }
+
+    /// Waits until a job has ended, `most` at most.
+    ///
+    /// # Errors
+    /// 404 when there is no such job.
+    pub(crate) fn wait(&self, id: &str, most: Duration) -> Result<bool, ApiError> {
+        let job = self.known(id)?;
+        Ok(job.wait_until(most, |progress| progress.state.is_terminal()))
+    }
+
     /// Batches of 10,000 rows started in the last 24 hours.
     pub(crate) fn batches_used(&self) -> u64 {
         self.inner.registry.batches_used(self.inner.clock.now_ms())
     }
 
+<<<<<<< HEAD
     /// Creates a job (section 2.2).
+=======
+    /// Creates a job (section 2.2); gives it with the reply's body.
+    ///
+    /// # Errors
+    /// 400 when the body makes no job, or at an allowance that says so.
+>>>>>>> w-org
     pub(crate) fn create(
         &self,
         body: &[u8],
         user: &str,
         version: &str,
+<<<<<<< HEAD
     ) -> Result<Arc<Job>, ApiError> {
+=======
+    ) -> Result<(Arc<Job>, Json), ApiError> {
+>>>>>>> w-org
         self.create_job(body, user, version, None)
     }
 
     /// Creates a job together with its data (section 2.3).
+    ///
+    /// # Errors
+    /// As [`Ingest::create`].
     pub(crate) fn create_with(
         &self,
         body: &[u8],
         csv: &[u8],
         user: &str,
         version: &str,
-    ) -> Result<Arc<Job>, ApiError> {
+    ) -> Result<(Arc<Job>, Json), ApiError> {
         self.create_job(body, user, version, Some(csv))
     }
 
@@ -229,7 +287,7 @@ impl Ingest {
         user: &str,
         version: &str,
         csv: Option<&[u8]>,
-    ) -> Result<Arc<Job>, ApiError> {
+    ) -> Result<(Arc<Job>, Json), ApiError> {
         let inner = &self.inner;
         inner.expire();
         let now_ms = inner.clock.now_ms();
@@ -262,17 +320,17 @@ impl Ingest {
             });
             written.map_err(|error| ApiError::internal(&error))?;
             progress.uploads = 1;
+            inner.enter(&job, &mut progress, State::UploadComplete);
             *job.progress() = progress;
-            self.complete_upload(&job);
         }
-        Ok(job)
+        let reply = job.json(Shape::Created);
+        if csv.is_some() {
+            self.enqueue(&job);
+        }
+        Ok((job, reply))
     }
 
-    fn complete_upload(&self, job: &Arc<Job>) {
-        {
-            let mut progress = job.progress();
-            self.inner.enter(job, &mut progress, State::UploadComplete);
-        }
+    fn enqueue(&self, job: &Arc<Job>) {
         let delay = Duration::from_millis(self.inner.settings.start_delay_ms);
         self.inner.queue.add(Arc::clone(job), delay);
     }
@@ -284,11 +342,7 @@ impl Ingest {
     /// `others_jobs` says.
     pub(crate) fn job(&self, id: &str, user: &str) -> Result<Arc<Job>, ApiError> {
         self.inner.expire();
-        let job = RecordKey::parse(id)
-            .filter(|key| key.prefix() == "750")
-            .and_then(|key| key.counter())
-            .and_then(|number| self.inner.registry.get(number))
-            .ok_or_else(ApiError::not_found)?;
+        let job = self.known(id)?;
         if job.spec.created_by == user {
             return Ok(job);
         }
@@ -300,6 +354,14 @@ impl Ingest {
                 "InvalidUser : The job belongs to another user",
             )),
         }
+    }
+
+    fn known(&self, id: &str) -> Result<Arc<Job>, ApiError> {
+        RecordKey::parse(id)
+            .filter(|key| key.prefix() == "750")
+            .and_then(|key| key.counter())
+            .and_then(|number| self.inner.registry.get(number))
+            .ok_or_else(ApiError::not_found)
     }
 
     /// Starts an upload (section 2.5). `None`: it is to be read and dropped.
@@ -338,14 +400,15 @@ impl Ingest {
         Ok(Some(arriving))
     }
 
-    /// Closes a job.
+    /// Closes a job; gives the reply's body, which a worker that is quick to
+    /// begin doesn't change.
     ///
     /// # Errors
     /// 400 `INVALIDJOBSTATE` when it isn't open, `INVALIDJOB` after a second
     /// upload, `CLIENTINPUTERROR` without any (a switch).
-    pub(crate) fn close(&self, job: &Arc<Job>) -> Result<(), ApiError> {
+    pub(crate) fn close(&self, job: &Arc<Job>) -> Result<Json, ApiError> {
         {
-            let progress = job.progress();
+            let mut progress = job.progress();
             if progress.state != State::Open {
                 return Err(illegal_state("Closing already Completed Job not allowed"));
             }
@@ -358,17 +421,19 @@ impl Ingest {
                     "ClientInputError : No data was uploaded for the job",
                 ));
             }
+            self.inner.enter(job, &mut progress, State::UploadComplete);
         }
-        self.complete_upload(job);
-        Ok(())
+        let reply = job.json(Shape::Patched);
+        self.enqueue(job);
+        Ok(reply)
     }
 
-    /// Aborts a job; what is committed stays, and so does the unit being
+    /// Aborts a job and gives the reply's body; what is committed stays, and so does the unit being
     /// worked on.
     ///
     /// # Errors
     /// 400 `INVALIDJOBSTATE` when it has ended.
-    pub(crate) fn abort(&self, job: &Arc<Job>) -> Result<(), ApiError> {
+    pub(crate) fn abort(&self, job: &Arc<Job>) -> Result<Json, ApiError> {
         {
             let mut progress = job.progress();
             if progress.state.is_terminal() {
@@ -377,7 +442,7 @@ impl Ingest {
             self.inner.enter(job, &mut progress, State::Aborted);
         }
         self.inner.queue.look_again();
-        Ok(())
+        Ok(job.json(Shape::Patched))
     }
 
     /// Removes a job, its data and results.

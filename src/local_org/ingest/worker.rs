@@ -315,6 +315,7 @@ fn work_unit(inner: &Inner, run: &Run, unit: &Unit) -> Result<(), WorkError> {
         progress.failed += done.failed;
         progress.work_ms += done.ms;
         progress.modified_ms = inner.clock.now_ms();
+        job.notify();
     }
     if run.left.fetch_sub(1, Ordering::AcqRel) == 1 {
         inner.finish(job);

@@ -9,7 +9,7 @@ use super::StoreError;
 
 /// What happened to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     /// It was made.
     Created,
     /// It was changed.

@@ -26,7 +26,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::catalogue::{Catalogue, ObjectDef};
 use super::ids::RecordKey;
 use super::value::Value;
-pub(crate) use journal::{Change, Effect};
+pub use journal::Change;
+pub(crate) use journal::Effect;
 pub(crate) use table::{Key, Table};
 pub(crate) use write::{Lookups, TableWriter};
 
