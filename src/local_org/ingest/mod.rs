@@ -246,24 +246,16 @@ impl Ingest {
         self.inner.registry.batches_used(self.inner.clock.now_ms())
     }
 
-<<<<<<< HEAD
-    /// Creates a job (section 2.2).
-=======
     /// Creates a job (section 2.2); gives it with the reply's body.
     ///
     /// # Errors
     /// 400 when the body makes no job, or at an allowance that says so.
->>>>>>> w-org
     pub(crate) fn create(
         &self,
         body: &[u8],
         user: &str,
         version: &str,
-<<<<<<< HEAD
-    ) -> Result<Arc<Job>, ApiError> {
-=======
     ) -> Result<(Arc<Job>, Json), ApiError> {
->>>>>>> w-org
         self.create_job(body, user, version, None)
     }
 
