@@ -4,7 +4,7 @@
 //! A cursor keeps the ids of its records for two days of the org's clock. At
 //! most [`MAX_CURSORS`] are kept; a new one takes the place of the oldest.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::errors::{ApiError, JSON_TYPE};
-use super::server::{ApiVersion, CurrentUser, next_serial};
+use super::server::{ApiVersion, CurrentUser};
 use super::soql::SoqlError;
 use super::soql::plan::{self, Plan, Shape};
 use super::soql::read::{ReadError, Reader};
@@ -31,9 +31,9 @@ const MAX_CURSORS: usize = 100;
 /// How long a cursor lives, in milliseconds of the org's clock.
 const CURSOR_LIFE: i64 = 2 * 86_400_000;
 
-/// Open cursors by their number.
+/// Open cursors, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Cursors(Mutex<BTreeMap<u64, Arc<Cursor>>>);
+pub(crate) struct Cursors(Mutex<VecDeque<Arc<Cursor>>>);
 
 #[derive(Debug)]
 struct Cursor {
@@ -49,17 +49,17 @@ struct Cursor {
 impl Cursors {
     fn keep(&self, cursor: Arc<Cursor>, now: i64) {
         let mut cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cursors.retain(|_, cursor| cursor.expires_at > now);
+        cursors.retain(|cursor| cursor.expires_at > now);
         while cursors.len() >= MAX_CURSORS {
-            cursors.pop_first();
+            cursors.pop_front();
         }
-        cursors.insert(next_serial(), cursor);
+        cursors.push_back(cursor);
     }
 
     fn find(&self, id: &str, user: &str, now: i64) -> Option<Arc<Cursor>> {
         let cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cursors
-            .values()
+            .iter()
             .find(|c| c.id.get(..15) == id.get(..15) && c.user == user && c.expires_at > now)
             .cloned()
     }

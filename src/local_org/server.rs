@@ -7,7 +7,6 @@
 //! lower case, the slash at the end goes. Routes are written in that form.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -191,12 +190,6 @@ fn canonical(path: &str) -> Canonical {
         canonical.push('/');
     }
     Canonical { path: canonical, version }
-}
-
-/// Numbers that tell one start of the process from another; for cursors.
-pub(crate) fn next_serial() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 #[cfg(test)]

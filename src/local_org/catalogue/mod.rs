@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use field::{FieldDef, FieldKind, PicklistDef};
-pub(crate) use object::{ChildRelationDef, ObjectDef, RecordTypeDef, SystemFields};
+pub(crate) use field::{FieldDef, FieldKind};
+pub(crate) use object::ObjectDef;
 
 /// The id of the record type every object has and no record points at.
 pub(crate) const MASTER_RECORD_TYPE: &str = "012000000000000AAA";
@@ -72,8 +72,6 @@ pub enum CatalogueError {
 pub(crate) struct Catalogue {
     objects: Vec<Arc<ObjectDef>>,
     by_name: HashMap<String, usize>,
-    by_prefix: HashMap<String, usize>,
-    digest: u64,
 }
 
 impl Catalogue {
@@ -97,12 +95,7 @@ impl Catalogue {
     /// replaces an earlier one of the same name.
     pub(crate) fn from_texts(texts: &[(String, String)]) -> Result<Catalogue, CatalogueError> {
         let mut documents: Vec<load::ObjectDocument> = Vec::new();
-        // FNV-1a over all texts: tells a folder whose definitions changed.
-        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
         for (origin, text) in texts {
-            for byte in text.bytes() {
-                digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
             let document = load::parse(origin, text)?;
             match documents.iter_mut().find(|known| known.is_named(&document)) {
                 Some(known) => *known = document,
@@ -112,9 +105,7 @@ impl Catalogue {
         let objects = load::resolve(documents)?;
         let by_name =
             objects.iter().enumerate().map(|(at, o)| (o.name.to_ascii_lowercase(), at)).collect();
-        let by_prefix =
-            objects.iter().enumerate().map(|(at, o)| (o.key_prefix.clone(), at)).collect();
-        Ok(Catalogue { objects, by_name, by_prefix, digest })
+        Ok(Catalogue { objects, by_name })
     }
 
     /// The object of this API name, in whatever letter case.
@@ -125,16 +116,6 @@ impl Catalogue {
     /// All objects, ordered by name.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<ObjectDef>> {
         self.objects.iter()
-    }
-
-    /// The object whose ids begin with these three characters.
-    pub(crate) fn by_prefix(&self, prefix: &str) -> Option<&Arc<ObjectDef>> {
-        self.by_prefix.get(prefix).and_then(|at| self.objects.get(*at))
-    }
-
-    /// A number that changes when any definition does.
-    pub(crate) fn digest(&self) -> u64 {
-        self.digest
     }
 }
 

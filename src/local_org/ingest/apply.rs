@@ -41,6 +41,12 @@ enum Fate {
     Failed { record: Option<u64>, error: String },
 }
 
+impl Fate {
+    fn failed(record: Option<u64>, error: RowError) -> Fate {
+        Fate::Failed { record, error: error.to_string() }
+    }
+}
+
 /// Applies a unit's rows.
 pub(crate) struct Apply<'a, 'c> {
     plan: &'a Plan,
@@ -166,7 +172,7 @@ impl<'a, 'c> Apply<'a, 'c> {
             return Ok(Fate::Failed { record: own, error: error.clone() });
         }
         if doubles.contains(&at) {
-            return Ok(self.failed(own, self.duplicate(row)));
+            return Ok(Fate::failed(own, self.duplicate(row)));
         }
         let fate = match self.plan.operation {
             Operation::Insert => self.insert(at, row)?,
@@ -174,17 +180,17 @@ impl<'a, 'c> Apply<'a, 'c> {
             Operation::Update => match (row.id, own) {
                 (None, _) => {
                     let message = "Id not specified in an update call";
-                    self.failed(None, RowError::new("MISSING_ARGUMENT", message))
+                    Fate::failed(None, RowError::new("MISSING_ARGUMENT", message))
                 }
-                (Some(_), None) => self.failed(None, RowError::invalid_reference()),
+                (Some(_), None) => Fate::failed(None, RowError::invalid_reference()),
                 (Some(_), Some(counter)) => self.update(at, row, counter)?,
             },
             Operation::Delete | Operation::HardDelete => match (row.id, own) {
                 (None, _) => {
                     let message = "Id not specified in a delete call";
-                    self.failed(None, RowError::new("MISSING_ARGUMENT", message))
+                    Fate::failed(None, RowError::new("MISSING_ARGUMENT", message))
                 }
-                (Some(_), None) => self.failed(None, RowError::invalid_reference()),
+                (Some(_), None) => Fate::failed(None, RowError::invalid_reference()),
                 (Some(_), Some(counter)) => self.delete(counter)?,
             },
         };
@@ -223,10 +229,6 @@ impl<'a, 'c> Apply<'a, 'c> {
             .unwrap_or_default()
     }
 
-    fn failed(&self, record: Option<u64>, error: RowError) -> Fate {
-        Fate::Failed { record, error: error.to_string() }
-    }
-
     /// More errors of this row would be told.
     fn goes_on(&self) -> bool {
         self.errors.is_empty() || self.plan.settings.row_errors == RowErrors::All
@@ -239,15 +241,15 @@ impl<'a, 'c> Apply<'a, 'c> {
             // By Id, or without the key's column.
             return match (row.id, row.id.and_then(|id| id.counter())) {
                 (Some(_), Some(counter)) => self.update(at, row, counter),
-                (Some(_), None) => Ok(self.failed(None, RowError::invalid_reference())),
+                (Some(_), None) => Ok(Fate::failed(None, RowError::invalid_reference())),
                 (None, _) if named => self.insert(at, row),
-                (None, _) => Ok(self.failed(None, self.key_missing())),
+                (None, _) => Ok(Fate::failed(None, self.key_missing())),
             };
         };
         let cell = self.prepared.keys(plan, at).get(key_place).copied();
         let Some(key) = cell.and_then(|cell| self.prepared.key(cell)) else {
             return match plan.settings.empty_key {
-                EmptyKey::FailRow => Ok(self.failed(None, self.key_missing())),
+                EmptyKey::FailRow => Ok(Fate::failed(None, self.key_missing())),
                 EmptyKey::Insert => self.insert(at, row),
             };
         };
@@ -268,7 +270,7 @@ impl<'a, 'c> Apply<'a, 'c> {
                 );
                 let mut error = RowError::new("DUPLICATE_EXTERNAL_ID", message);
                 error.fields.push(name);
-                Ok(self.failed(None, error))
+                Ok(Fate::failed(None, error))
             }
         }
     }
@@ -287,7 +289,7 @@ impl<'a, 'c> Apply<'a, 'c> {
     fn insert(&mut self, at: usize, row: &Row) -> Result<Fate, StoreError> {
         let plan = self.plan;
         if let Some(refusal) = &plan.no_insert {
-            return Ok(self.failed(None, refusal.clone()));
+            return Ok(Fate::failed(None, refusal.clone()));
         }
         if row.not_createable {
             self.errors.push(RowError::not_writable(not_writable(plan, self.raw(row), true)));
@@ -475,11 +477,11 @@ impl<'a, 'c> Apply<'a, 'c> {
     fn update(&mut self, at: usize, row: &Row, counter: u64) -> Result<Fate, StoreError> {
         let plan = self.plan;
         if let Some(refusal) = &plan.no_update {
-            return Ok(self.failed(Some(counter), refusal.clone()));
+            return Ok(Fate::failed(Some(counter), refusal.clone()));
         }
         match self.writer.read(counter, &mut self.old)? {
-            None => return Ok(self.failed(None, RowError::invalid_reference())),
-            Some(true) => return Ok(self.failed(Some(counter), RowError::deleted())),
+            None => return Ok(Fate::failed(None, RowError::invalid_reference())),
+            Some(true) => return Ok(Fate::failed(Some(counter), RowError::deleted())),
             Some(false) => {}
         }
         if row.not_updateable {
@@ -570,11 +572,11 @@ impl<'a, 'c> Apply<'a, 'c> {
 
     fn delete(&mut self, counter: u64) -> Result<Fate, StoreError> {
         if let Some(refusal) = &self.plan.no_delete {
-            return Ok(self.failed(Some(counter), refusal.clone()));
+            return Ok(Fate::failed(Some(counter), refusal.clone()));
         }
         match self.writer.read(counter, &mut self.old)? {
-            None => return Ok(self.failed(None, RowError::invalid_reference())),
-            Some(true) => return Ok(self.failed(Some(counter), RowError::deleted())),
+            None => return Ok(Fate::failed(None, RowError::invalid_reference())),
+            Some(true) => return Ok(Fate::failed(Some(counter), RowError::deleted())),
             Some(false) => {}
         }
         if self.plan.operation == Operation::HardDelete {

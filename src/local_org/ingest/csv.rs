@@ -51,9 +51,8 @@ pub(crate) fn record_end(
                 Some(&QUOTE) => from = close + 2,
                 Some(&next) if next == delimiter || next == b'\n' => break close + 1,
                 Some(b'\r') => match data.get(close + 2) {
-                    Some(b'\n') => break close + 1,
                     None if !at_end => return Ok(None),
-                    None => break close + 1,
+                    Some(b'\n') | None => break close + 1,
                     Some(_) => return Err(CsvError::UnescapedQuote),
                 },
                 Some(_) => return Err(CsvError::UnescapedQuote),
@@ -283,7 +282,7 @@ mod tests {
 
     #[test]
     fn long_records_end_the_reading() {
-        let text = [b'x'; 40_000];
+        let text = vec![b'x'; 40_000];
         let mut records = Records::new(&text[..], b',', 10_000);
         assert!(matches!(records.next(), Err(ReadError::TooLong(10_000))));
     }

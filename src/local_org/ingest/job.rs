@@ -6,9 +6,10 @@
 //!  (create) -> Open ----------------> UploadComplete -> InProgress -> JobComplete
 //!                \--abort--> Aborted <---abort---/---------/   \----> Failed
 //! ```
-//! A multipart create enters at UploadComplete.
+//! A multipart create enters at `UploadComplete`.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(test)]
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -257,6 +258,7 @@ impl Job {
     }
 
     /// Waits until its progress is as wished; `false` after `most`.
+    #[cfg(test)]
     pub(crate) fn wait_until(&self, most: Duration, wished: impl Fn(&Progress) -> bool) -> bool {
         let result = self.changed.wait_timeout_while(self.progress(), most, |p| !wished(p));
         result.is_ok_and(|(_, timeout)| !timeout.timed_out())

@@ -152,7 +152,9 @@ impl Inner {
 
 impl std::fmt::Debug for Ingest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ingest").field("jobs", &self.inner.registry.all().len()).finish()
+        f.debug_struct("Ingest")
+            .field("jobs", &self.inner.registry.all().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -236,6 +238,7 @@ impl Ingest {
     ///
     /// # Errors
     /// 404 when there is no such job.
+    #[cfg(test)]
     pub(crate) fn wait(&self, id: &str, most: Duration) -> Result<bool, ApiError> {
         let job = self.known(id)?;
         Ok(job.wait_until(most, |progress| progress.state.is_terminal()))

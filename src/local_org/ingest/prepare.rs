@@ -475,19 +475,14 @@ fn record_type(
         .iter()
         .find(|kind| kind.active && !kind.master && kind.developer_name.eq_ignore_ascii_case(text))
         .and_then(|kind| RecordKey::parse(&kind.id));
-    match found {
-        Some(id) => {
-            blob::put(&mut prepared.blobs, column.slot, Value::Id(id));
-            Ok(())
-        }
-        None => {
-            let message = format!(
-                "Foreign key external ID: {text} not found for field DeveloperName in entity \
-                 RecordType"
-            );
-            Err(RowError::new("INVALID_FIELD", message))
-        }
-    }
+    let Some(id) = found else {
+        let message = format!(
+            "Foreign key external ID: {text} not found for field DeveloperName in entity RecordType"
+        );
+        return Err(RowError::new("INVALID_FIELD", message));
+    };
+    blob::put(&mut prepared.blobs, column.slot, Value::Id(id));
+    Ok(())
 }
 
 /// The fields a row sets and mustn't, by name.

@@ -130,22 +130,18 @@ impl Spools {
         if bytes.is_empty() {
             return Ok(());
         }
-        match self.path(job, spool) {
-            Some(path) => {
-                let mut file =
-                    OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-                file.set_len(start)?;
-                file.seek(SeekFrom::Start(start))?;
-                file.write_all(bytes)
-            }
-            None => {
-                let memory = self.in_memory(job, spool);
-                let mut memory = lock(&memory);
-                memory.truncate(usize::try_from(start).unwrap_or(usize::MAX));
-                memory.extend_from_slice(bytes);
-                Ok(())
-            }
+        if let Some(path) = self.path(job, spool) {
+            let mut file =
+                OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.set_len(start)?;
+            file.seek(SeekFrom::Start(start))?;
+            return file.write_all(bytes);
         }
+        let memory = self.in_memory(job, spool);
+        let mut memory = lock(&memory);
+        memory.truncate(usize::try_from(start).unwrap_or(usize::MAX));
+        memory.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// Removes all of a job's files.

@@ -106,6 +106,19 @@ struct Readers {
     idle: Mutex<Vec<Connection>>,
 }
 
+impl Readers {
+    fn open(&self) -> Result<Connection, rusqlite::Error> {
+        // Not read-only: the last connection of a WAL database has to tidy up.
+        let connection = Connection::open_with_flags(
+            &self.path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(std::time::Duration::from_secs(30))?;
+        connection.execute_batch("PRAGMA query_only = ON")?;
+        Ok(connection)
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves a rolled-back transaction, nothing half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -242,8 +255,9 @@ impl Store {
         })
     }
 
-    /// Adds a record under the next id. Nothing is checked or filled in:
+    /// Adds a record under the next id, for tests. Nothing is checked or filled in:
     /// values are stored as they are, one per field.
+    #[cfg(test)]
     pub(crate) fn insert(
         &self,
         object: &ObjectDef,
@@ -360,16 +374,7 @@ impl Store {
         let idle = lock(&readers.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => {
-                // Not read-only: the last connection of a WAL database has to tidy up.
-                let connection = Connection::open_with_flags(
-                    &readers.path,
-                    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-                )?;
-                connection.busy_timeout(std::time::Duration::from_secs(30))?;
-                connection.execute_batch("PRAGMA query_only = ON")?;
-                connection
-            }
+            None => readers.open()?,
         };
         let result = work(&connection)?;
         let mut idle = lock(&readers.idle);

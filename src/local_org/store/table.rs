@@ -277,18 +277,16 @@ fn open_slots(connection: &Connection, object: &ObjectDef) -> Result<Vec<u16>, S
     let mut next = known.values().max().map_or(0, |slot| slot + 1);
     let mut slots = Vec::with_capacity(object.fields.len());
     for field in &object.fields {
-        let slot = match known.get(&field.name) {
-            Some(slot) => *slot,
-            None => {
-                connection.execute(
-                    "INSERT INTO slots (object, field, slot) VALUES (?1, ?2, ?3)",
-                    params![object.name, field.name, next],
-                )?;
-                next += 1;
-                next - 1
-            }
-        };
-        slots.push(slot);
+        if let Some(slot) = known.get(&field.name) {
+            slots.push(*slot);
+            continue;
+        }
+        connection.execute(
+            "INSERT INTO slots (object, field, slot) VALUES (?1, ?2, ?3)",
+            params![object.name, field.name, next],
+        )?;
+        slots.push(next);
+        next += 1;
     }
     Ok(slots)
 }

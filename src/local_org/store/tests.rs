@@ -40,12 +40,12 @@ fn keys_are_found_by_their_normal_form() {
     let given =
         [("Ext__c", text("Äb-1")), ("Exact__c", text("Case")), ("Num__c", Value::Number(1e7))];
     let id = store.insert(object, &values(object, &given)).unwrap();
-    assert_eq!(id, "a99Lo0000000001AAA".replace("AAA", &id[15..]));
-    assert_eq!(found(&store, object, "Ext__c", "äB-1"), [id.clone()], "folded");
-    assert_eq!(found(&store, object, "Exact__c", "Case"), [id.clone()]);
+    assert_eq!(id[..15], *"a99Lo0000000001");
+    assert_eq!(found(&store, object, "Ext__c", "äB-1"), std::slice::from_ref(&id), "folded");
+    assert_eq!(found(&store, object, "Exact__c", "Case"), std::slice::from_ref(&id));
     assert_eq!(found(&store, object, "Exact__c", "case"), [] as [String; 0], "case sensitive");
     for same in ["10000000", "1.0E7", "1e7", "10000000.00"] {
-        assert_eq!(found(&store, object, "Num__c", same), [id.clone()], "{same}");
+        assert_eq!(found(&store, object, "Num__c", same), std::slice::from_ref(&id), "{same}");
     }
     assert_eq!(found(&store, object, "Note__c", "x"), [] as [String; 0], "not indexed");
     let record = store.get(object, &id[..15]).unwrap().unwrap();

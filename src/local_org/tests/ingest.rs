@@ -1,5 +1,6 @@
 //! Ingest over HTTP: the calls as clients send them.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Rig {
 
     async fn ended(&self, id: &str) -> serde_json::Value {
         let (ingest, job) = (self.org.state().ingest.clone(), id.to_owned());
-        let wait = move || ingest.wait(&job, Duration::from_secs(60)).unwrap();
+        let wait = move || ingest.wait(&job, Duration::from_mins(1)).unwrap();
         assert!(tokio::task::spawn_blocking(wait).await.unwrap());
         self.ingest("GET", &format!("/{id}"), &[], "").await.json()
     }
@@ -170,7 +171,7 @@ async fn large_results_are_streamed_whole() {
     let id = rig.job("Account", "insert").await;
     let mut csv = String::from("Name,Description\n");
     for row in 0..20_000 {
-        csv += &format!("n{row},{}\n", "text ".repeat(20));
+        let _ = writeln!(csv, "n{row},{}", "text ".repeat(20));
     }
     assert_eq!(rig.ingest("PUT", &format!("/{id}/batches"), &[CSV], &csv).await.status, 201);
     rig.close(&id).await;

@@ -242,7 +242,7 @@ fn ids_are_found_in_all_their_forms_by_their_user_only() {
 /// A job slow enough to be caught at work: several units, the first done.
 fn caught_at_work(org: &Org) -> Arc<Job> {
     let job = org.started(json!({"object":"Thing__c","operation":"insert"}), &many(30_000));
-    assert!(job.wait_until(Duration::from_secs(60), |progress| progress.processed > 0));
+    assert!(job.wait_until(Duration::from_mins(1), |progress| progress.processed > 0));
     assert_eq!(job.state(), State::InProgress);
     job
 }

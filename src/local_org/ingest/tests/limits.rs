@@ -18,7 +18,7 @@ fn open_jobs_end_after_a_day_and_ended_ones_go_after_a_week() {
     let done = org.insert("Account", "Name\na\n");
     let (open, done) = (open.key().to_string(), done.job.key().to_string());
     let state = |id: &str| org.ingest.job(id, &org.user).map(|job| job.state()).ok();
-    let hours = |hours: u64| org.clock.advance(Duration::from_secs(hours * 3_600));
+    let hours = |hours: u64| org.clock.advance(Duration::from_hours(hours));
     hours(23);
     assert_eq!(state(&open), Some(State::Open));
     hours(2);
@@ -34,7 +34,7 @@ fn open_jobs_end_after_a_day_and_ended_ones_go_after_a_week() {
     let settings = Settings { open_job_expiry: OpenJobExpiry::Removed, ..Settings::default() };
     let org = Org::with(settings);
     let open = org.create(json!({"object":"Account","operation":"insert"})).key().to_string();
-    org.clock.advance(Duration::from_secs(25 * 3_600));
+    org.clock.advance(Duration::from_hours(25));
     assert!(org.ingest.job(&open, &org.user).is_err());
 }
 

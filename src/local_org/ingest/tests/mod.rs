@@ -8,6 +8,7 @@ mod relations;
 mod rows;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +170,7 @@ impl Org {
     }
 
     fn ended(&self, job: Arc<Job>) -> Done {
-        assert!(self.ingest.wait(&job.key().to_string(), Duration::from_secs(60)).unwrap());
+        assert!(self.ingest.wait(&job.key().to_string(), Duration::from_mins(1)).unwrap());
         let table = |set| Table::parse(&self.text(&job, set));
         Done {
             successful: table(ResultSet::Successful),
@@ -235,7 +236,7 @@ impl Drop for Org {
 fn many(rows: usize) -> String {
     let mut csv = String::from("Name,Ext__c\n");
     for row in 0..rows {
-        csv += &format!("n{row},E{row}\n");
+        let _ = writeln!(csv, "n{row},E{row}");
     }
     csv
 }

@@ -1,5 +1,7 @@
 //! Lookups by id and by the parent's key.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::local_org::settings::RelationshipColumns;
 
@@ -57,7 +59,7 @@ fn rows_of_one_file_do_not_see_each_other() {
     let org = Org::new();
     let mut csv = String::from("Ext__c,Name,Self__r.Ext__c\nroot,r,\n");
     for row in 0..300 {
-        csv += &format!("child{row},c,root\n");
+        let _ = writeln!(csv, "child{row},c,root");
     }
     let done = org.upsert("Thing__c", "Ext__c", &csv);
     assert_eq!((done.successful.rows.len(), done.failed.rows.len()), (1, 300));
