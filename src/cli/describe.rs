@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::org::{self, Phase, call_error};
+use super::table;
 use super::{CliError, Context, Exit};
 use crate::domain::{Field, FieldType, ObjectDescription};
 use crate::salesforce::Org;
@@ -42,7 +43,7 @@ pub struct DescribeArgs {
 }
 
 pub(super) fn run(args: DescribeArgs, context: &Context) -> Result<Exit, CliError> {
-    org::runtime()?.block_on(async {
+    context.runtime()?.block_on(async {
         let connected = org::connect(context, org::reading(context)).await?;
         let described = describe(&connected.org, &args.object).await;
         connected.close().await;
@@ -53,9 +54,9 @@ pub(super) fn run(args: DescribeArgs, context: &Context) -> Result<Exit, CliErro
             let json = serde_json::to_string_pretty(&object).unwrap_or_default();
             format!("{json}\n")
         } else {
-            render(&object, all, org::on_terminal())
+            render(&object, all, context.stdout_is_terminal())
         };
-        org::print(&text)?;
+        context.print(&text)?;
         Ok(Exit::Success)
     })
 }
@@ -137,11 +138,11 @@ fn render(object: &ObjectDescription, all: usize, fitted: bool) -> String {
     .collect();
     let can = if can.is_empty() { "nothing".to_owned() } else { can.join(", ") };
     let header = ["Field", "Type", "Required", "Key", "Insert", "Update", "References"];
-    let mut table = org::table(&header, fitted);
+    let mut table = table::new(&header, fitted);
     let yes = |is: bool| if is { "yes" } else { "" };
     for field in &object.fields {
         table.add_row([
-            org::harmless(&field.name),
+            table::harmless(&field.name),
             type_text(field),
             yes(field.is_required_on_create()).to_owned(),
             key_text(field),
@@ -156,7 +157,7 @@ fn render(object: &ObjectDescription, all: usize, fitted: bool) -> String {
         shown => format!("{shown} of {all} fields"),
     };
     let prefix = object.key_prefix.as_deref().unwrap_or("no ids of its own");
-    let label = org::harmless(&object.label);
+    let label = table::harmless(&object.label);
     let table = table.trim_fmt();
     format!("{} ({label}, {prefix}): {count}; allowed: {can}\n{table}\n", object.name)
 }

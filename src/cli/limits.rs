@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::org::{self, Phase, call_error};
+use super::table;
 use super::{CliError, Context, Exit};
 use crate::salesforce::{Limit, Limits, Org};
 
@@ -32,16 +33,16 @@ const OURS: [(&str, &str); 7] = [
 ];
 
 pub(super) fn run(args: LimitsArgs, context: &Context) -> Result<Exit, CliError> {
-    org::runtime()?.block_on(async {
+    context.runtime()?.block_on(async {
         let connected = org::connect(context, org::reading(context)).await?;
-        let text = answer(&connected.org, args.all, context.global.json).await;
+        let text = answer(&connected.org, args.all, context).await;
         connected.close().await;
-        org::print(&text?)?;
+        context.print(&text?)?;
         Ok(Exit::Success)
     })
 }
 
-async fn answer(org: &Org, all: bool, as_json: bool) -> Result<String, CliError> {
+async fn answer(org: &Org, all: bool, context: &Context) -> Result<String, CliError> {
     let limits = match org.limits().await {
         Ok(limits) => limits,
         // Without "View Setup and Configuration", replies still tell of calls.
@@ -59,19 +60,19 @@ async fn answer(org: &Org, all: bool, as_json: bool) -> Result<String, CliError>
         }
         Err(error) => return Err(call_error(&error, Phase::Preflight)),
     };
-    if as_json {
+    if context.global.json {
         let identity = org.identity();
         let object = json!({"command": "limits", "org": identity, "limits": limits});
         return Ok(format!("{object}\n"));
     }
-    Ok(render(&limits, all, org::on_terminal()))
+    Ok(render(&limits, all, context.stdout_is_terminal()))
 }
 
 fn render(limits: &Limits, all: bool, fitted: bool) -> String {
-    let mut table = org::table(&["Limit", "Max", "Remaining", "Used", "Counts"], fitted);
+    let mut table = table::new(&["Limit", "Max", "Remaining", "Used", "Counts"], fitted);
     let mut add = |name: &str, limit: Limit, counts: &str| {
         table.add_row([
-            org::harmless(name),
+            table::harmless(name),
             grouped(limit.max),
             grouped(limit.remaining),
             format!("{:.1} %", limit.used_percent()),

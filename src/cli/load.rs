@@ -1,13 +1,349 @@
-//! The `load` command.
+//! The `load` command: arguments, banner, questions, and the end of the story.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::{CliError, Context, Exit};
+use super::progress::{self, Progress};
+use super::{CliError, Context, Exit, org};
+use crate::chunker::Duplicates;
+use crate::domain::{DEFAULT_CHUNK_ROWS, MAX_JOB_BYTES, Operation};
+use crate::pipeline::{self, LoadRequest, Prepared, RunFolder, Stop};
+use crate::salesforce::{ConnectOptions, Org};
+use crate::transformer::EmptyMeans;
 
-/// The `load` command.
+mod banner;
+mod refusal;
+mod signals;
+mod summary;
+
+/// Load a file into an org and account for every row
 #[derive(Debug, Args)]
-pub struct LoadArgs {}
+#[command(after_help = "\
+Example:
+  bulkhaul load accounts.csv --object Account --operation upsert \\
+      --external-id Legacy_Id__c --org sf:my-sandbox
 
-pub(super) fn run(_args: LoadArgs, _context: &Context) -> Result<Exit, CliError> {
-    Ok(Exit::Success)
+  Every row ends in one of the result files in its run folder: success.csv,
+  failed.csv (with the org's reason), unprocessed.csv, rejected.csv or
+  disputed.csv, by its row number.
+
+Exit codes: 0 every row succeeded; 2 refused before anything was sent; 3 some
+rows did not succeed; 4 interrupted; 5 stopped at a limit; 1 needs a repair.")]
+pub struct LoadArgs {
+    /// The CSV file
+    #[arg(value_name = "SOURCE")]
+    source: PathBuf,
+    /// The object to load into, by API name
+    #[arg(long, value_name = "OBJECT")]
+    object: String,
+    /// insert, update, upsert, delete or hardDelete
+    #[arg(long, value_name = "OPERATION")]
+    operation: Operation,
+    /// The external id field an upsert matches by
+    #[arg(long, value_name = "FIELD")]
+    external_id: Option<String>,
+    /// Columns that tell rows apart, for finding results of an insert
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    key: Vec<String>,
+    /// Send a column as this field; an empty field leaves the column out
+    #[arg(long, value_name = "COLUMN=FIELD", value_parser = parse_rename)]
+    map: Vec<(String, String)>,
+    /// What an empty cell means: leave the field alone, or clear it
+    #[arg(long, value_enum, default_value = "skip", value_name = "WHAT")]
+    empty: Empty,
+    /// Jobs at the same time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    parallel: u16,
+    /// Bytes of a chunk at most
+    #[arg(long, default_value_t = MAX_JOB_BYTES, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1_000..=MAX_JOB_BYTES))]
+    chunk_bytes: u64,
+    /// Rows of a chunk at most
+    #[arg(long, default_value_t = DEFAULT_CHUNK_ROWS, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    chunk_rows: u64,
+    /// Rows to load at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Rows to leave out at the start
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip: u64,
+    /// What happens with rows that share a key inside one chunk
+    #[arg(long, value_enum, value_name = "WHAT")]
+    duplicates: Option<DuplicateRows>,
+    /// Assignment rule for Case and Lead, by id
+    #[arg(long, value_name = "ID")]
+    assignment_rule: Option<String>,
+    /// The delimiter: a character, or `tab`; default: found out
+    #[arg(long, value_name = "C", value_parser = parse_delimiter)]
+    delimiter: Option<u8>,
+    /// Split a source of over 1 GB through before the start, too
+    #[arg(long)]
+    scan: bool,
+    /// Load again what was loaded before
+    #[arg(long)]
+    again: bool,
+    /// Detach after this long (`90s`, `30m`, `8h`); the jobs go on
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_wait: Option<Duration>,
+    /// Refuse any other org: its id, `production` or `sandbox`
+    #[arg(long, value_name = "ID|production|sandbox")]
+    expect_org: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Empty {
+    /// The field keeps what it has
+    Skip,
+    /// The field is cleared
+    Clear,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DuplicateRows {
+    /// None of them is sent
+    Reject,
+    /// The first is sent, the others are rejected
+    First,
+    /// The last is sent, the others are rejected
+    Last,
+    /// All are sent; the org decides
+    Keep,
+}
+
+fn parse_rename(text: &str) -> Result<(String, String), String> {
+    // A column name may hold `=`, a field name can't.
+    text.rsplit_once('=')
+        .filter(|(column, _)| !column.is_empty())
+        .map(|(column, field)| (column.to_owned(), field.trim().to_owned()))
+        .ok_or_else(|| "write it as COLUMN=FIELD, or COLUMN= to leave the column out".to_owned())
+}
+
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "tab" | "\\t" | "\t" => Ok(b'\t'),
+        _ => match text.as_bytes() {
+            [byte]
+                if byte.is_ascii()
+                    && !byte.is_ascii_alphanumeric()
+                    && !b"\"\r\n ".contains(byte) =>
+            {
+                Ok(*byte)
+            }
+            _ => Err(
+                "a delimiter is one character that is no letter, digit, blank or quote, or `tab`"
+                    .to_owned(),
+            ),
+        },
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "s" | "" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err("write a number and s, m, h or d, such as 30m".to_owned()),
+    };
+    let count: u64 =
+        digits.parse().map_err(|_| "write a number and s, m, h or d, such as 30m".to_owned())?;
+    Ok(Duration::from_secs(count.saturating_mul(seconds)))
+}
+
+impl LoadArgs {
+    fn request(&self, runs_dir: &Path) -> LoadRequest {
+        LoadRequest {
+            source: self.source.clone(),
+            object: self.object.clone(),
+            operation: self.operation,
+            external_id: self.external_id.clone(),
+            keys: self.key.clone(),
+            renames: self.map.clone(),
+            empty: match self.empty {
+                Empty::Skip => EmptyMeans::Skip,
+                Empty::Clear => EmptyMeans::Clear,
+            },
+            lanes: usize::from(self.parallel),
+            chunk_bytes: self.chunk_bytes,
+            chunk_rows: self.chunk_rows,
+            skip: self.skip,
+            limit: self.limit,
+            assignment_rule: self.assignment_rule.clone(),
+            duplicates: self.duplicates.map(|what| match what {
+                DuplicateRows::Reject => Duplicates::Reject,
+                DuplicateRows::First => Duplicates::First,
+                DuplicateRows::Last => Duplicates::Last,
+                DuplicateRows::Keep => Duplicates::Keep,
+            }),
+            delimiter: self.delimiter,
+            scan: self.scan,
+            again: self.again,
+            runs_dir: runs_dir.to_owned(),
+            max_wait: self.max_wait,
+        }
+    }
+
+    /// What the ledger and the summary keep of the command line; no flag
+    /// holds a secret.
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({
+            "source": self.source,
+            "object": self.object,
+            "operation": self.operation,
+            "external_id": self.external_id,
+            "key": self.key,
+            "map": self.map,
+            "empty": format!("{:?}", self.empty).to_lowercase(),
+            "parallel": self.parallel,
+            "chunk_bytes": self.chunk_bytes,
+            "chunk_rows": self.chunk_rows,
+            "limit": self.limit,
+            "skip": self.skip,
+            "duplicates": self.duplicates.map(|what| format!("{what:?}").to_lowercase()),
+            "assignment_rule": self.assignment_rule,
+            "delimiter": self.delimiter.map(char::from),
+        })
+    }
+}
+
+pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
+    if args.operation == Operation::Upsert && args.external_id.is_none() {
+        return Err(CliError::refused("usage", "an upsert needs the field it matches records by")
+            .hint("Name it with --external-id, such as --external-id Legacy_Id__c."));
+    }
+    if args.operation != Operation::Upsert && args.external_id.is_some() {
+        return Err(CliError::refused(
+            "usage",
+            format!("--external-id goes with upsert only, not with {}", args.operation),
+        ));
+    }
+    let runtime = context.runtime()?;
+    runtime.block_on(async {
+        let progress = progress::start(context);
+        let options = ConnectOptions {
+            lanes: usize::from(args.parallel),
+            events: progress.sink(),
+            ..ConnectOptions::default()
+        };
+        let connected = org::connect(context, options).await?;
+        if let Some(expected) = &args.expect_org {
+            org::check_expected(connected.org.identity(), expected)?;
+        }
+        let summary = go(&args, context, &connected.org, &progress).await;
+        connected.close().await;
+        progress.finish();
+        summary?.conclude(context)
+    })
+}
+
+/// Prepares, asks, loads. Whatever happens, the embedded org is closed after.
+async fn go(
+    args: &LoadArgs,
+    context: &Context,
+    org: &Org,
+    progress: &Progress,
+) -> Result<summary::Ended, CliError> {
+    let events = progress.sink();
+    let request = args.request(&context.global.runs_dir);
+    let prepared = pipeline::prepare(request, org.clone(), Arc::clone(&events))
+        .await
+        .map_err(|error| refusal::of(&error))?;
+    progress.clear();
+    context.say(&banner::text(&prepared));
+    ask(args, context, &prepared)?;
+
+    let folder = RunFolder::create(&context.global.runs_dir).map_err(|(path, error)| {
+        CliError::refused("run-folder", format!("{} can't be made: {error}", path.display()))
+            .hint("Name another place with --runs-dir.")
+    })?;
+    let stop = Stop::default();
+    signals::watch(&stop);
+    let facts = summary::Facts::of(&prepared, &folder);
+    let ended = pipeline::load(prepared, folder, args.settings(), Arc::clone(&events), stop).await;
+    let end = ended.map_err(|error| {
+        CliError::repair("run", "the run broke off").caused_by(&error).hint(format!(
+            "What was sent is in the ledger in {}; nothing of it is sent again by itself.",
+            facts.folder.display()
+        ))
+    })?;
+    let ended = summary::build(&facts, end, org);
+    events.announce(ended.event());
+    Ok(ended)
+}
+
+/// The questions of the contract (docs/cli.md): every write to production,
+/// every delete, and what takes more than half of an allowance.
+fn ask(args: &LoadArgs, context: &Context, prepared: &Prepared) -> Result<(), CliError> {
+    let identity = prepared.org.identity();
+    let operation = args.operation;
+    if operation.deletes() && identity.production && context.global.yes && !context.has_terminal() {
+        let named = args.expect_org.as_deref().is_some_and(|expected| {
+            expected.len() >= 15 && identity.org_id.starts_with(&expected[..15])
+        });
+        if !named {
+            return Err(CliError::refused(
+                "confirmation",
+                format!("a {operation} in production without a terminal needs the org's id"),
+            )
+            .hint("Add --expect-org with the id of the org you mean, besides --yes."));
+        }
+    }
+    let mut reasons = Vec::new();
+    if identity.production {
+        reasons.push("this is a production org".to_owned());
+    }
+    if operation.deletes() {
+        reasons.push(format!("the records are removed ({operation})"));
+    }
+    if prepared.takes_much() {
+        reasons.push("it takes more than half of what the org still grants".to_owned());
+    }
+    if reasons.is_empty() || prepared.estimate.rows == 0 {
+        return Ok(());
+    }
+    let question = format!(
+        "{} {} rows of {} in {}: {}. Go on?",
+        match operation {
+            Operation::Insert => "Insert",
+            Operation::Update => "Update",
+            Operation::Upsert => "Upsert",
+            Operation::Delete | Operation::HardDelete => "Delete",
+        },
+        prepared.estimate.rows,
+        prepared.object.name,
+        identity.name,
+        reasons.join(", "),
+    );
+    if context.confirm(&question)? {
+        Ok(())
+    } else {
+        Err(CliError::refused("confirmation", "not confirmed, nothing was sent"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renames_split_at_the_last_equals_sign() {
+        assert_eq!(parse_rename("a=b=Name"), Ok(("a=b".to_owned(), "Name".to_owned())));
+        assert_eq!(parse_rename("Notes="), Ok(("Notes".to_owned(), String::new())));
+        assert!(parse_rename("=Name").is_err());
+        assert!(parse_rename("Name").is_err());
+    }
+
+    #[test]
+    fn durations_and_delimiters() {
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("8h"), Ok(Duration::from_hours(8)));
+        assert!(parse_duration("soon").is_err());
+        assert_eq!(parse_delimiter("tab"), Ok(b'\t'));
+        assert_eq!(parse_delimiter(";"), Ok(b';'));
+        assert!(parse_delimiter("\"").is_err());
+        assert!(parse_delimiter("ab").is_err());
+    }
 }

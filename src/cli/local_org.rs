@@ -1,13 +1,174 @@
-//! The `local-org` command.
+//! The `local-org` command: the embedded org as a server of its own.
 
-use clap::Args;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::{CliError, Context, Exit};
+use crate::domain::error_chain;
+use crate::local_org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
+
+const EXAMPLES: &str = "Examples:
+  bulkhaul local-org serve --port 8080
+  bulkhaul local-org serve --memory --port 0 --json
+  bulkhaul local-org serve --dir rehearsal --speed 2000 --jwt-key server.crt";
 
 /// The `local-org` command.
 #[derive(Debug, Args)]
-pub struct LocalOrgArgs {}
+pub struct LocalOrgArgs {
+    #[command(subcommand)]
+    command: LocalOrgCommand,
+}
 
-pub(super) fn run(_args: LocalOrgArgs, _context: &Context) -> Result<Exit, CliError> {
+#[derive(Debug, Subcommand)]
+enum LocalOrgCommand {
+    /// Serve the org on 127.0.0.1 until Ctrl-C
+    #[command(after_help = EXAMPLES)]
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    port: u16,
+    /// Folder of the org's data; default: that of --local-org-dir
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
+    dir: Option<PathBuf>,
+    /// Keep everything in memory and forget it at the end
+    #[arg(long)]
+    memory: bool,
+    /// JSON file of switches (docs/local-org.md); default: DIR/settings.json if it is there
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Most rows a second each worker processes; default: as fast as it can
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    speed: Option<u64>,
+    /// Seconds an access token lives
+    #[arg(long, value_name = "SECONDS")]
+    token_lifetime: Option<u64>,
+    /// Public key or certificate that may log in by JWT, beside those in DIR/jwt-keys
+    #[arg(long, value_name = "FILE")]
+    jwt_key: Vec<PathBuf>,
+}
+
+pub(super) fn run(args: LocalOrgArgs, context: &Context) -> Result<Exit, CliError> {
+    let LocalOrgCommand::Serve(args) = args.command;
+    context.runtime()?.block_on(serve(args, context))
+}
+
+async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, CliError> {
+    let mut options = if args.memory {
+        LocalOrgOptions::default()
+    } else {
+        let dir = args.dir.as_ref().unwrap_or(&context.global.local_org_dir);
+        LocalOrgOptions::for_folder(dir).map_err(|error| refusal(&error))?
+    };
+    options.port = args.port;
+    if let Some(path) = &args.settings {
+        options.settings = read_settings(path).map_err(|error| refusal(&error))?;
+    }
+    if args.speed.is_some() {
+        options.settings.rows_per_second = args.speed;
+    }
+    if let Some(seconds) = args.token_lifetime {
+        options.settings.token_lifetime_seconds = seconds;
+    }
+    let org = LocalOrg::start(options).await.map_err(|error| refusal(&error))?;
+    for path in &args.jwt_key {
+        register(&org, path)?;
+    }
+    // Before anything is printed: whoever reads it may stop us at once.
+    let stopped = stop_signal()?;
+    announce(&org, context.global.json)
+        .map_err(|error| CliError::repair("output", format!("cannot print: {error}")))?;
+    stopped.await;
+    org.stop().await;
     Ok(Exit::Success)
+}
+
+fn register(org: &LocalOrg, path: &std::path::Path) -> Result<(), CliError> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| CliError::refused("local-org", format!("cannot read {shown}: {error}")))?;
+    org.register_jwt_key(&bytes, &shown)
+        .map_err(|error| CliError::refused("local-org", error_chain(&error)))
+}
+
+/// The org's own words, with what to do about it.
+pub(super) fn refusal(error: &LocalOrgError) -> CliError {
+    let refused = CliError::refused("local-org", error_chain(error));
+    match error {
+        LocalOrgError::InUse { .. } => refused
+            .hint("Stop the other process, or name another folder with --local-org-dir or --dir."),
+        LocalOrgError::Listen { .. } => {
+            refused.hint("Name another port with --port; 0 takes a free one.")
+        }
+        LocalOrgError::Catalogue(_) => {
+            refused.hint("Correct or remove the file in the folder's objects/.")
+        }
+        _ => refused,
+    }
+}
+
+/// Says where the org is and how to log in. A script reads one JSON line; its
+/// secret is in the credentials file, or in the line itself when the org and
+/// its secret live in memory alone.
+fn announce(org: &LocalOrg, as_json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        let mut line = json!({
+            "url": org.url(),
+            "org_id": org.org_id(),
+            "username": org.username(),
+            "client_id": org.client_id(),
+            "credentials_file": org.credentials_file(),
+        });
+        if let (None, Some(object)) = (org.credentials_file(), line.as_object_mut()) {
+            object.insert("client_secret".to_owned(), json!(org.client_secret()));
+        }
+        writeln!(out, "{line}")?;
+    } else {
+        writeln!(out, "The local org {} is at {}", org.org_id(), org.url())?;
+        writeln!(out, "Log in from another terminal with --org env and:")?;
+        writeln!(out)?;
+        writeln!(out, "  export BULKHAUL_LOGIN_URL={}", org.url())?;
+        writeln!(out, "  export BULKHAUL_CLIENT_ID={}", org.client_id())?;
+        writeln!(out, "  export BULKHAUL_CLIENT_SECRET={}", org.client_secret())?;
+        writeln!(out)?;
+        match org.credentials_file() {
+            Some(file) => writeln!(out, "(kept in {})", file.display())?,
+            None => writeln!(out, "(all of it is in memory and ends with this process)")?,
+        }
+        writeln!(out, "Ctrl-C stops it.")?;
+    }
+    out.flush()
+}
+
+/// Resolves at Ctrl-C or SIGTERM; listens from now on.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error| CliError::repair("signals", format!("cannot listen to signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+    Ok(async {
+        // Without the signal there is nothing to wait for but the end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }

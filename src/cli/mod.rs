@@ -12,6 +12,7 @@ mod local_org;
 mod org;
 mod progress;
 mod query;
+mod table;
 
 use clap::{Parser, Subcommand};
 

@@ -1,16 +1,14 @@
 //! Which org: from `--org` and the environment to a connected org, and from a
 //! failed call to what a person reads.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::runtime::Runtime;
 
 use super::context::ProgressStyle;
-use super::error::chain;
 use super::{CliError, Context, Exit};
-use crate::domain::{Event, EventSink, RecordId, SharedSink};
+use crate::domain::{Event, EventSink, RecordId, SharedSink, error_chain};
 use crate::salesforce::{CallError, ConnectOptions, Kind, Login, Org, OrgIdentity};
 
 /// What an org can be named by, for errors.
@@ -20,17 +18,6 @@ const CHOICES: &str = "Name one with --org or BULKHAUL_ORG: `local` (the embedde
 /// The variables of `env`, any of which makes it the default.
 const TELLING: [&str; 4] =
     ["BULKHAUL_INSTANCE_URL", "BULKHAUL_ACCESS_TOKEN", "BULKHAUL_LOGIN_URL", "BULKHAUL_CLIENT_ID"];
-
-/// The async runtime of a command. Two threads carry the sockets of all
-/// lanes; the rest of the cores are rayon's.
-pub(super) fn runtime() -> Result<Runtime, CliError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("bulkhaul-io")
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::repair("local", format!("no threads to be had: {error}")))
-}
 
 /// A connected org, and the embedded one behind it when it is that.
 #[derive(Debug)]
@@ -43,6 +30,7 @@ pub(super) struct Connected {
 
 impl Connected {
     /// Ends the embedded org, if there is one; its data stays.
+    #[cfg_attr(not(feature = "local-org"), expect(clippy::unused_async, reason = "same signature"))]
     pub(super) async fn close(self) {
         #[cfg(feature = "local-org")]
         if let Some(local) = self.local {
@@ -248,7 +236,7 @@ pub(super) fn call_error(error: &CallError, phase: Phase) -> CliError {
     CliError {
         exit,
         code,
-        message: chain(error),
+        message: error_chain(error),
         problems: Vec::new(),
         hint,
         resumable: phase == Phase::Running,
@@ -286,46 +274,6 @@ impl EventSink for Notes {
     }
 }
 
-/// Writes text to stdout. A reader that has gone away (`| head`) is no
-/// failure.
-pub(super) fn print(text: &str) -> Result<(), CliError> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::repair("local", format!("can't write to stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether stdout is a terminal, to which tables are fitted.
-pub(super) fn on_terminal() -> bool {
-    std::io::stdout().is_terminal()
-}
-
-/// A table without a frame (it would be copied along), only a line under its
-/// header; fitted to the terminal's width where there is one.
-pub(super) fn table(header: &[&str], fitted: bool) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    let line = comfy_table::LineStyle::none().fill('─').junction('─');
-    table.load_style(comfy_table::TableStyle::new().header_separator(line));
-    table.set_header(header.to_vec());
-    if let Some(first) = table.column_mut(0) {
-        first.set_padding((0, 1));
-    }
-    if fitted {
-        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-    }
-    table
-}
-
-/// A text that can't steer the terminal: control characters but line ends
-/// are shown as a replacement character.
-pub(super) fn harmless(text: &str) -> String {
-    let steers = |c: char| c.is_control() && c != '\n';
-    text.replace("\r\n", "\n").replace('\t', " ").replace(steers, "\u{fffd}")
-}
-
 /// The embedded org behind `--org local`.
 #[cfg(feature = "local-org")]
 mod local {
@@ -334,36 +282,34 @@ mod local {
     use secrecy::SecretString;
 
     use crate::cli::CliError;
+    use crate::cli::local_org::refusal;
+    use crate::local_org::{LocalOrg, LocalOrgOptions};
     use crate::salesforce::Login;
 
     /// An embedded org that runs as long as this lives.
     #[derive(Debug)]
-    pub(super) struct Running {
-        url: String,
-        client_id: String,
-        client_secret: SecretString,
-    }
+    pub(super) struct Running(LocalOrg);
 
     impl Running {
         /// Starts it on a free loopback port, its data in a folder.
         pub(super) async fn start(dir: &Path) -> Result<Running, CliError> {
-            Err(CliError::refused(
-                "local-org",
-                format!("the embedded org in {} can't be started", dir.display()),
-            ))
+            let options = LocalOrgOptions::for_folder(dir).map_err(|error| refusal(&error))?;
+            LocalOrg::start(options).await.map(Running).map_err(|error| refusal(&error))
         }
 
         /// A login by client credentials, which also shows that renewal works.
         pub(super) fn login(&self) -> Login {
             Login::ClientCredentials {
-                login_url: self.url.clone(),
-                id: self.client_id.clone(),
-                secret: self.client_secret.clone(),
+                login_url: self.0.url().to_owned(),
+                id: self.0.client_id(),
+                secret: SecretString::from(self.0.client_secret()),
             }
         }
 
         /// Stops it; jobs go on at its next start.
-        pub(super) async fn stop(self) {}
+        pub(super) async fn stop(self) {
+            self.0.stop().await;
+        }
     }
 }
 
@@ -455,10 +401,5 @@ mod tests {
             let error = check_expected(&identity, bad).unwrap_err();
             assert_eq!(error.exit, Exit::Refused);
         }
-    }
-
-    #[test]
-    fn values_cannot_steer_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\r\nc\td\u{9b}"), "a\u{fffd}[2Jb\nc d\u{fffd}");
     }
 }

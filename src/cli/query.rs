@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::org::{self, Phase, call_error};
+use super::table;
 use super::{CliError, Context, Exit};
 use crate::salesforce::{FieldValue, Org, QueryScope, Record};
 
@@ -54,7 +55,7 @@ const TABLE_RECORDS: u64 = 2_000;
 
 pub(super) fn run(args: QueryArgs, context: &Context) -> Result<Exit, CliError> {
     let format = choose_format(&args, context)?;
-    org::runtime()?.block_on(async {
+    context.runtime()?.block_on(async {
         let connected = org::connect(context, org::reading(context)).await?;
         let done = answer(&args, format, &connected.org, context).await;
         connected.close().await;
@@ -114,7 +115,7 @@ async fn answer(
         |error: io::Error| CliError::repair("local", format!("can't write to {shown}: {error}"));
     let mut output = Output::new(BufWriter::new(target), format, columns);
     output.enveloped = enveloped;
-    output.fitted = args.out.is_none() && org::on_terminal();
+    output.fitted = args.out.is_none() && context.stdout_is_terminal();
     let mut written = 0u64;
     let mut write = async || -> Result<(), Stop> {
         output.begin()?;
@@ -162,7 +163,7 @@ async fn answer(
         } else {
             format!("{} written to {shown}\n", counted(written, total))
         };
-        org::print(&told)?;
+        context.print(&told)?;
     }
     Ok(Exit::Success)
 }
@@ -250,7 +251,7 @@ impl<W: Write> Output<W> {
             }
             (Format::Table, ..) => {
                 let names: Vec<&str> = self.columns.iter().map(String::as_str).collect();
-                self.table = Some(org::table(&names, self.fitted));
+                self.table = Some(table::new(&names, self.fitted));
             }
             _ => {}
         }
@@ -272,7 +273,7 @@ impl<W: Write> Output<W> {
             _ => {
                 if let Some(table) = &mut self.table {
                     table.add_row(self.columns.iter().map(|path| {
-                        let cell = comfy_table::Cell::new(org::harmless(&cell(path)));
+                        let cell = comfy_table::Cell::new(table::harmless(&cell(path)));
                         match record.at(path) {
                             Some(FieldValue::Number(_)) => {
                                 cell.set_alignment(comfy_table::CellAlignment::Right)

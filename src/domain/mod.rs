@@ -4,7 +4,9 @@
 //! documented limits of the service and the state charts of a run.
 
 mod attempt;
+mod chain;
 mod event;
+mod failure;
 mod id;
 mod job;
 mod limits;
@@ -12,9 +14,12 @@ mod object;
 mod operation;
 mod outcome;
 mod row;
+mod verdict;
 
 pub use attempt::{AttemptEvent, AttemptState, InvalidStep, step};
+pub use chain::error_chain;
 pub use event::{Event, EventSink, NoEvents, SharedSink};
+pub use failure::{FailureGroup, FailureGroups, REJECTED};
 pub use id::{RecordId, RecordIdError};
 pub use job::{ColumnDelimiter, JobInfo, JobState, LineEnding, NewJob, ResultSet};
 pub use limits::*;
@@ -22,3 +27,4 @@ pub use object::{Field, FieldType, ObjectDescription, PicklistValue, RecordTypeI
 pub use operation::{Operation, UnknownOperation};
 pub use outcome::{Fate, MatchTier, RowOutcome, Tally};
 pub use row::{RowNumber, RowRanges};
+pub use verdict::{Reason, Status, Verdict, verdict};

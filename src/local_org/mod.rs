@@ -1,1 +1,53 @@
-//! The embedded org: its own reading of the protocol, sharing nothing with the client (I10).
+//! The embedded org: its own reading of the protocol, sharing nothing with
+//! the client (I10).
+//!
+//! [`LocalOrg::start`] opens a folder (or nothing but memory), listens on the
+//! loopback interface and serves real HTTP until it is stopped.
+//! docs/local-org.md lists what is emulated, with sources, and what is not.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | `catalogue` | objects and fields, from describe JSON |
+//! | [`settings`] | every switch |
+//! | [`clock`] | the org's time, which tests can move |
+//! | `ids`, `value` | record ids; field values, read and shown |
+//! | `store` | records in SQLite |
+//! | `ingest` | Bulk API 2.0 jobs: HTTP, worker, results |
+//! | `auth` | token endpoint, tokens, JWT keys |
+//! | `soql`, `query` | SOQL over REST, paged |
+//! | `describe`, `limits`, `records`, `versions` | the neighbouring resources |
+//! | `server`, `state`, `errors`, `gzip`, `form` | HTTP: routes and what all share |
+//! | `seed` | the records every org has |
+
+mod auth;
+pub(crate) mod catalogue;
+pub mod clock;
+mod describe;
+pub(crate) mod errors;
+mod form;
+mod gzip;
+pub(crate) mod ids;
+pub(crate) mod ingest;
+mod limits;
+mod org;
+mod query;
+mod records;
+mod seed;
+pub(crate) mod server;
+pub mod settings;
+pub(crate) mod soql;
+pub(crate) mod state;
+pub(crate) mod store;
+pub(crate) mod value;
+mod versions;
+
+#[cfg(test)]
+mod tests;
+
+pub use auth::{AuthError, KeyError};
+pub use catalogue::CatalogueError;
+pub use clock::Clock;
+pub use ingest::{Change, IngestError, JournalEntry};
+pub use org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
+pub use settings::Settings;
+pub use store::StoreError;

@@ -5,7 +5,15 @@
 //! lies in them; nothing is unescaped before something needs it.
 
 mod batch;
+mod canonical;
+mod cells;
+mod encoded;
+mod splitter;
 
 pub use batch::{
     Dialect, RawBatch, RawRecord, RowFault, RowStream, SourceError, SourceRows, Stretch,
 };
+pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_form, key_hash};
+pub use cells::{Cell, Cells, needs_quotes, nth_cell, write_cell, write_quoted, write_record};
+pub use encoded::{Changes, EMPTY_HASH, EncodedBatch, EncodedRow, RecordChanges, Rejection};
+pub use splitter::{BLOCK_BYTES, Header, MAX_RECORD_BYTES, RecordSplitter};

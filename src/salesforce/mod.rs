@@ -55,7 +55,7 @@ pub use limits::{Limit, Limits};
 pub use org::{ConnectOptions, Org};
 pub use query::{QueryPage, QueryPages, QueryScope};
 pub use record::{FieldValue, Record};
-pub use retry::RetryPolicy;
+pub use retry::{RetryPolicy, jitter};
 pub use upload::{BytesSent, OpenBody, UploadBody};
 pub use usage::Usage;
 pub use version::ApiVersion;

@@ -163,7 +163,7 @@ fn allowed(repeatable: Repeatable, error: &CallError) -> bool {
 
 /// A time drawn evenly between nothing and a ceiling. The standard library's
 /// hasher keys are random enough to spread lanes apart.
-fn jitter(ceiling: Duration) -> Duration {
+pub fn jitter(ceiling: Duration) -> Duration {
     let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
     ceiling.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
 }

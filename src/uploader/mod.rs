@@ -1,1 +1,17 @@
-//! A chunk to a closed job.
+//! A chunk to a closed job: create, upload, close.
+//!
+//! Every remote step is announced to the ledger before it and its answer
+//! written after it (I3). A step that may have happened is settled by asking
+//! the org, never by repeating it blindly (I4):
+//!
+//! | unanswered call | what is done |
+//! |---|---|
+//! | create | left alone: an Open job without data processes nothing and dies within 24 hours; a fresh attempt is made |
+//! | upload | the attempt is given up: its job is aborted, a fresh attempt is made |
+//! | close | the job is asked for its state until that is known; while it is still Open, it is closed again |
+//!
+//! Once a close was attempted, nothing here aborts or replaces the job (I5).
+
+mod upload;
+
+pub use upload::{ChunkBody, Closed, UploadError, Uploader};

@@ -1,0 +1,49 @@
+# What CI runs, a recipe a step: .ci/run calls the same scripts.
+
+# Lists the recipes
+default:
+    @just --list
+
+# All that CI does
+ci:
+    .ci/run
+
+# Every check, one after the other
+check: fmt
+    scripts/check.sh all
+
+# Formats the sources
+fmt:
+    cargo fmt
+
+# Format, without changing anything
+format:
+    scripts/check.sh format
+
+# Clippy, warnings as errors, with the local org and without
+lint:
+    scripts/check.sh lint
+
+# The API documentation, warnings as errors
+docs:
+    scripts/check.sh docs
+
+# The tests, or those whose names contain the arguments
+test *names:
+    {{ if names == "" { "scripts/check.sh test" } else { "cargo test " + names } }}
+
+# Clients that nobody here wrote, against the local org
+conformance:
+    scripts/check.sh conformance
+
+# The stage benches
+bench *names:
+    cargo bench {{ names }}
+
+# Goes through what snapshot tests found new (needs cargo-insta)
+snapshots:
+    cargo insta test --review
+
+# Loads the sample file into the local org, as the README does
+example:
+    cargo run --release -- load fixtures/accounts.csv --object Account --operation upsert --external-id Legacy_Id__c --org local

@@ -1,0 +1,84 @@
+//! Refusals before anything was sent, as a person reads them.
+
+use super::super::{CliError, org};
+use crate::domain::error_chain;
+use crate::pipeline::PreflightError;
+use crate::rows::SourceError;
+use crate::transformer::Problem;
+
+/// The error a person sees for a refused load.
+pub(super) fn of(error: &PreflightError) -> CliError {
+    match error {
+        PreflightError::Source(error) => source(error),
+        PreflightError::Call(error) => org::call_error(error, org::Phase::Preflight),
+        PreflightError::UnknownObject { nearest, .. } => {
+            let refusal = CliError::refused("unknown-object", error.to_string());
+            match nearest {
+                Some(nearest) => refusal.hint(format!("Did you mean {nearest}?")),
+                None => refusal.hint(
+                    "Check the API name (custom objects end in __c) and the user's permissions.",
+                ),
+            }
+        }
+        PreflightError::Problems { problems, .. } => {
+            let lines = problems.iter().map(told).collect();
+            CliError::refused("preflight", format!("{error}; nothing was sent"))
+                .problems(lines)
+                .hint(
+                    "Mend the header, rename columns with --map 'Column=Field', or leave one out \
+                     with --map 'Column='. `bulkhaul describe` shows the object's fields.",
+                )
+        }
+        PreflightError::DuplicateKeys { .. } => {
+            CliError::refused("duplicate-keys", format!("{error}; nothing was sent")).hint(
+                "Say what is to happen with them: --duplicates first or last sends one of each, \
+                 reject sends none, keep sends all and leaves it to the org, which fails those \
+                 that meet in one transaction.",
+            )
+        }
+        PreflightError::Allowance { .. } => CliError::refused("allowance", error.to_string()).hint(
+            "Load part of it with --limit now and the rest with --skip when the 24 hours \
+                 have moved on; `bulkhaul limits` shows what is left.",
+        ),
+        PreflightError::Earlier { run } => CliError::refused("earlier-run", error.to_string())
+            .hint(if run.is_unfinished() {
+                format!(
+                    "See {} for what it did. `bulkhaul resume` goes on with it; --again loads \
+                     the source anew all the same.",
+                    run.folder.display()
+                )
+            } else {
+                format!(
+                    "See {} for what it did. --again inserts the rows a second time.",
+                    run.folder.display()
+                )
+            }),
+        PreflightError::Ledger(_) | PreflightError::Interrupted => {
+            CliError::refused("preflight", error_chain(error))
+        }
+    }
+}
+
+fn told(problem: &Problem) -> String {
+    match &problem.hint {
+        Some(hint) => format!("{}\n{hint}", problem.message),
+        None => problem.message.clone(),
+    }
+}
+
+fn source(error: &SourceError) -> CliError {
+    let refusal = CliError::refused("source", format!("{}; nothing was sent", error_chain(error)));
+    match error {
+        SourceError::UnclosedQuote { .. } => refusal
+            .hint("Close the quote in that row, or double it if it belongs to the text (\"\")."),
+        SourceError::NulByte { .. } => {
+            refusal.hint("The file is damaged or is no text; export it again as UTF-8 CSV.")
+        }
+        SourceError::RecordTooLarge { .. } => {
+            refusal.hint("Most likely a quote before it was never closed, or the file is no CSV.")
+        }
+        SourceError::Io { .. } => refusal.hint("Check the path and the rights of the file."),
+        SourceError::Empty { .. } => refusal.hint("A source needs a header line at least."),
+        SourceError::Header { .. } | SourceError::Changed { .. } => refusal,
+    }
+}

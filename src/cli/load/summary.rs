@@ -1,0 +1,178 @@
+//! The end of a load: summary.json, the table, and the exit code.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::super::context::peak_memory_bytes;
+use super::super::{CliError, Context, Exit};
+use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
+use crate::pipeline::{LoadEnd, Prepared, RunFolder, StopReason};
+use crate::report::{
+    ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SourceSummary, Summary,
+    rows_per_second,
+};
+use crate::salesforce::Org;
+
+/// What the summary says of a run whatever its end.
+pub(super) struct Facts {
+    pub(super) folder: PathBuf,
+    run_id: String,
+    org: OrgSummary,
+    object: String,
+    operation: Operation,
+    external_id: Option<String>,
+    api_version: String,
+    source: PathBuf,
+    source_bytes: u64,
+    plan_notes: Vec<String>,
+    clock: std::time::Instant,
+}
+
+impl Facts {
+    pub(super) fn of(prepared: &Prepared, folder: &RunFolder) -> Self {
+        let identity = prepared.org.identity();
+        Facts {
+            folder: folder.path().to_owned(),
+            run_id: folder.id.clone(),
+            org: OrgSummary {
+                id: identity.org_id.clone(),
+                name: identity.name.clone(),
+                url: identity.url.clone(),
+                user: identity.username.clone(),
+                production: identity.production,
+            },
+            object: prepared.object.name.clone(),
+            operation: prepared.request.operation,
+            external_id: prepared.plan.external_id.clone(),
+            api_version: prepared.org.api_version().to_string(),
+            source: prepared.request.source.clone(),
+            source_bytes: prepared.source.identity().bytes,
+            plan_notes: prepared.notes.clone(),
+            clock: std::time::Instant::now(),
+        }
+    }
+}
+
+/// Builds the summary of an ended run.
+pub(super) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
+    let tally = end.tally;
+    let seconds = facts.clock.elapsed().as_secs_f64();
+    let usage = org.usage();
+    let error = end.stopped.as_ref().map(|reason| ErrorSummary {
+        code: match reason {
+            StopReason::Signal => "interrupted",
+            StopReason::MaxWait => "max-wait",
+            StopReason::Unreachable(_) => "unreachable",
+            StopReason::Allowance(_) => "allowance",
+            StopReason::Repair(_) => "run",
+        }
+        .to_owned(),
+        message: reason.describe(),
+        hint: Some(next_step(reason).to_owned()),
+        resumable: true,
+        problems: Vec::new(),
+    });
+    let summary = Summary {
+        run_id: facts.run_id.clone(),
+        command: "load".to_owned(),
+        status: end.verdict.status,
+        exit_code: end.verdict.exit_code,
+        org: facts.org.clone(),
+        object: facts.object.clone(),
+        operation: facts.operation,
+        external_id: facts.external_id.clone(),
+        api_version: facts.api_version.clone(),
+        started_at: end.started,
+        finished_at: end.finished,
+        seconds,
+        sources: vec![SourceSummary {
+            path: facts.source.clone(),
+            bytes: facts.source_bytes,
+            rows: end.tally.read,
+        }],
+        rows: RowCounts::new(&end.tally, end.sent),
+        failures_by_code: failures_by_code(&end.failures),
+        jobs: end
+            .jobs
+            .into_iter()
+            .map(|job| JobSummary {
+                id: job.id,
+                chunk: job.chunk,
+                attempt: job.attempt,
+                state: job.state.to_string(),
+                first_row: job.first_row,
+                rows: job.rows,
+                bytes: job.bytes,
+                processed: job.processed,
+                failed: job.failed,
+                error: job.error,
+            })
+            .collect(),
+        api_calls: usage.calls,
+        bytes_uploaded: usage.bytes_up,
+        bytes_downloaded: usage.bytes_down,
+        peak_memory_bytes: peak_memory_bytes(),
+        rows_per_second: rows_per_second(end.tally.settled(), seconds),
+        folder: facts.folder.clone(),
+        result_files: end
+            .result_files
+            .into_iter()
+            .map(|file| ResultFile { name: file.kind.file_name().to_owned(), rows: file.rows })
+            .collect(),
+        failure_groups: end.failures.groups(),
+        plan_notes: facts.plan_notes.clone(),
+        notes: end.notes,
+        error,
+    };
+    Ended { summary, tally }
+}
+
+/// Rows the org refused, by its code; rows it never saw are in the groups
+/// only.
+fn failures_by_code(failures: &FailureGroups) -> BTreeMap<String, u64> {
+    let mut codes = failures.by_code();
+    codes.remove(REJECTED);
+    codes
+}
+
+fn next_step(reason: &StopReason) -> &'static str {
+    match reason {
+        StopReason::Signal | StopReason::MaxWait => {
+            "The org goes on with the jobs that were closed; the ledger in the run folder knows them."
+        }
+        StopReason::Unreachable(_) => "Check the network and the org's status page.",
+        StopReason::Allowance(_) => {
+            "Wait until the 24 hours have moved on; `bulkhaul limits` tells."
+        }
+        StopReason::Repair(_) => "Mend what is named; what was sent is in the run folder's ledger.",
+    }
+}
+
+/// A run that ended, ready to be told.
+pub(super) struct Ended {
+    summary: Summary,
+    tally: Tally,
+}
+
+impl Ended {
+    /// The last event of the run.
+    pub(super) fn event(&self) -> Event {
+        Event::RunEnded {
+            status: self.summary.status.as_str().to_owned(),
+            exit_code: self.summary.exit_code,
+            tally: self.tally,
+        }
+    }
+
+    /// Writes and shows the summary and gives the exit code.
+    pub(super) fn conclude(&self, context: &Context) -> Result<Exit, CliError> {
+        let summary = &self.summary;
+        summary.write(&summary.folder).map_err(|error| {
+            CliError::repair("summary", "the summary can't be kept")
+                .caused_by(&error)
+                .hint("The result files beside it are complete; mend the disk or its rights.")
+        })?;
+        context.show_summary(summary)?;
+        Ok(Exit::from_code(summary.exit_code))
+    }
+}

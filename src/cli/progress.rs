@@ -1,1 +1,0 @@
-//! Draws events: bars, plain lines or JSON lines.

@@ -1,0 +1,170 @@
+//! The objects this org knows: what describe tells about them, and what every
+//! check of a row goes by.
+//!
+//! Definitions have the shape of `GET /sobjects/X/describe` (REST API guide,
+//! "sObject Describe"). Those of the standard objects are built in
+//! (`standard/*.json`, shortened: what is left out is filled in by
+//! [`load`]); any `*.json` in the folder's `objects/` adds an object or
+//! replaces a built-in one. Nothing changes after the start.
+
+mod field;
+mod load;
+mod object;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use field::{FieldDef, FieldKind, PicklistDef};
+pub(crate) use object::{ChildRelationDef, ObjectDef, RecordTypeDef, SystemFields};
+
+/// The id of the record type every object has and no record points at.
+pub(crate) const MASTER_RECORD_TYPE: &str = "012000000000000AAA";
+
+/// The built-in definitions, in the order in which the object list shows them.
+const STANDARD: [(&str, &str); 13] = [
+    ("Account", include_str!("standard/Account.json")),
+    ("Campaign", include_str!("standard/Campaign.json")),
+    ("CampaignMember", include_str!("standard/CampaignMember.json")),
+    ("Case", include_str!("standard/Case.json")),
+    ("Contact", include_str!("standard/Contact.json")),
+    ("Group", include_str!("standard/Group.json")),
+    ("Lead", include_str!("standard/Lead.json")),
+    ("Opportunity", include_str!("standard/Opportunity.json")),
+    ("Organization", include_str!("standard/Organization.json")),
+    ("Profile", include_str!("standard/Profile.json")),
+    ("RecordType", include_str!("standard/RecordType.json")),
+    ("Task", include_str!("standard/Task.json")),
+    ("User", include_str!("standard/User.json")),
+];
+
+/// Why the definitions could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// A file or folder can't be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not a describe result.
+    #[error("{origin} is not the JSON of an object's describe")]
+    Parse {
+        /// The file, or the built-in object.
+        origin: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A definition contradicts itself or another one.
+    #[error("{origin}: {problem}")]
+    Invalid {
+        /// The file, or the built-in object.
+        origin: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// All objects of the org; immutable once opened.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    objects: Vec<Arc<ObjectDef>>,
+    by_name: HashMap<String, usize>,
+    by_prefix: HashMap<String, usize>,
+    digest: u64,
+}
+
+impl Catalogue {
+    /// The built-in objects and those of `dir/objects/*.json`.
+    ///
+    /// # Errors
+    /// When a file can't be read, isn't the JSON of a describe, or when two
+    /// objects claim the same key prefix.
+    pub(crate) fn open(dir: Option<&Path>) -> Result<Catalogue, CatalogueError> {
+        let mut texts: Vec<(String, String)> = STANDARD
+            .iter()
+            .map(|(name, text)| (format!("built-in object {name}"), (*text).to_owned()))
+            .collect();
+        if let Some(dir) = dir {
+            texts.extend(read_folder(&dir.join("objects"))?);
+        }
+        Catalogue::from_texts(&texts)
+    }
+
+    /// From describe texts, each with where it comes from; a later one
+    /// replaces an earlier one of the same name.
+    pub(crate) fn from_texts(texts: &[(String, String)]) -> Result<Catalogue, CatalogueError> {
+        let mut documents: Vec<load::ObjectDocument> = Vec::new();
+        // FNV-1a over all texts: tells a folder whose definitions changed.
+        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+        for (origin, text) in texts {
+            for byte in text.bytes() {
+                digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+            let document = load::parse(origin, text)?;
+            match documents.iter_mut().find(|known| known.is_named(&document)) {
+                Some(known) => *known = document,
+                None => documents.push(document),
+            }
+        }
+        let objects = load::resolve(documents)?;
+        let by_name =
+            objects.iter().enumerate().map(|(at, o)| (o.name.to_ascii_lowercase(), at)).collect();
+        let by_prefix =
+            objects.iter().enumerate().map(|(at, o)| (o.key_prefix.clone(), at)).collect();
+        Ok(Catalogue { objects, by_name, by_prefix, digest })
+    }
+
+    /// The object of this API name, in whatever letter case.
+    pub(crate) fn object(&self, name: &str) -> Option<&Arc<ObjectDef>> {
+        self.by_name.get(&name.to_ascii_lowercase()).and_then(|at| self.objects.get(*at))
+    }
+
+    /// All objects, ordered by name.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<ObjectDef>> {
+        self.objects.iter()
+    }
+
+    /// The object whose ids begin with these three characters.
+    pub(crate) fn by_prefix(&self, prefix: &str) -> Option<&Arc<ObjectDef>> {
+        self.by_prefix.get(prefix).and_then(|at| self.objects.get(*at))
+    }
+
+    /// A number that changes when any definition does.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+}
+
+/// The `*.json` files of a folder in name order; none when it isn't there.
+fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, CatalogueError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CatalogueError::Read { path, source }
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(folder)(error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed(folder))?.path();
+        if path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("json")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).map_err(failed(&path))?;
+            Ok((path.display().to_string(), text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

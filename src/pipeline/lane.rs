@@ -1,0 +1,442 @@
+//! One chunk's way through the org: upload, wait, reconcile.
+//!
+//! A lane is held from the creation of a job to its terminal state, so
+//! `--parallel` bounds the jobs at work. It is passed on only when a place for
+//! reconciling is free: however slow that is, no more than two chunks wait in
+//! memory (I6).
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::StopReason;
+use super::folder::private_file;
+use super::load::{JobReport, Run};
+use super::results::Settled;
+use crate::chunker::{Body, PlannedChunk, open_body, open_rows};
+use crate::domain::{
+    AttemptEvent, Event, FailureGroups, Fate, JobInfo, JobState, NewJob, ResultSet, error_chain,
+};
+use crate::ledger::{AttemptOutcomes, JobError, LedgerError, StepDetail};
+use crate::poller::PollerError;
+use crate::reconciler::{
+    ChunkProof, OutcomeError, OutcomeSummary, OutcomeWriter, ReconcileError, ResultSets, RowError,
+    SentRows, dispute, reconcile,
+};
+use crate::salesforce::{CallError, OpenTarget, UploadBody};
+use crate::uploader::{ChunkBody, UploadError};
+
+/// How often result sets are fetched when they don't add up, before rows are
+/// disputed. The service is known to show results a moment late.
+const READINGS: u32 = 4;
+
+/// Pause before the second reading; doubled for each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How many attempts carried a chunk's rows to a closed job: one. Those before
+/// it were given up unclosed, and nothing is sent again after a close.
+const CARRIED_BY: u8 = 1;
+
+/// Why a lane could not carry its chunk to the end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaneError {
+    /// The chunk didn't come to a closed job.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// The job can't be watched.
+    #[error(transparent)]
+    Poll(#[from] PollerError),
+    /// The results can't be fetched.
+    #[error("the results of job {job} can't be fetched")]
+    Fetch {
+        /// Job id.
+        job: String,
+        /// The call's error.
+        source: CallError,
+    },
+    /// The results can't be matched.
+    #[error("the results of job {job} can't be matched")]
+    Reconcile {
+        /// Job id.
+        job: String,
+        /// Why.
+        source: ReconcileError,
+    },
+    /// The outcome file can't be written.
+    #[error("the outcomes can't be written")]
+    Outcomes(#[from] OutcomeError),
+    /// The ledger can't be written.
+    #[error("the ledger can't be written")]
+    Ledger(#[from] LedgerError),
+    /// A thread broke off.
+    #[error("the reconciling broke off")]
+    Interrupted,
+}
+
+impl LaneError {
+    /// What it means for the run, and a sentence for people.
+    pub(super) fn into_stop(self, chunk: u64) -> (StopReason, String) {
+        let text = format!("chunk {chunk}: {}", error_chain(&self));
+        let call = match &self {
+            LaneError::Upload(error) => error.call(),
+            LaneError::Poll(PollerError::Call { source, .. }) | LaneError::Fetch { source, .. } => {
+                Some(source)
+            }
+            _ => None,
+        };
+        let reason = match call {
+            Some(call) if call.is_allowance() => StopReason::Allowance(call.brief()),
+            Some(call) if call.is_transient() => StopReason::Unreachable(call.brief()),
+            _ => StopReason::Repair(text.clone()),
+        };
+        (reason, text)
+    }
+}
+
+/// What a reading of the result sets came to.
+struct Reading {
+    proof: ChunkProof,
+    outcomes: OutcomeSummary,
+    failures: FailureGroups,
+}
+
+/// One chunk on its way.
+pub(super) struct Lane<'a> {
+    run: &'a Arc<Run>,
+}
+
+impl<'a> Lane<'a> {
+    pub(super) fn new(run: &'a Arc<Run>) -> Self {
+        Lane { run }
+    }
+
+    /// Carries a chunk to its outcomes. `None` when the run winds down before
+    /// that; the ledger knows how far it came.
+    pub(super) async fn work(
+        &self,
+        chunk: PlannedChunk,
+        lane: OwnedSemaphorePermit,
+    ) -> Result<Option<Settled>, LaneError> {
+        let run = self.run;
+        let body = self.body(&chunk);
+        let closed = run.uploader.upload(&body).await?;
+        let mut report = JobReport {
+            id: closed.job.clone(),
+            chunk: chunk.number,
+            attempt: closed.attempt,
+            state: JobState::UploadComplete,
+            first_row: chunk.rows.first().map_or(0, |row| row.0),
+            rows: chunk.rows.len(),
+            bytes: chunk.bytes,
+            processed: 0,
+            failed: 0,
+            error: None,
+        };
+        run.sent(chunk.rows.len());
+        run.job(report.clone());
+
+        let ended = tokio::select! {
+            ended = run.poller.terminal(chunk.number, &closed.job, chunk.rows.len()) => ended,
+            () = run.stop.asked() => return Ok(None),
+        };
+        let info = match ended {
+            Ok(watched) => Some(watched.info),
+            Err(PollerError::Gone { .. }) => None,
+            Err(PollerError::Stopped) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(info) = &info {
+            self.ended(&chunk, &closed.job, closed.attempt, info, &mut report).await?;
+        }
+        let _place = run.reconciling.acquire().await.map_err(|_| LaneError::Interrupted)?;
+        drop(lane);
+        let reading = match &info {
+            Some(info) => self.read_results(&chunk, &closed.job, closed.attempt, info).await?,
+            None => self.dispute_all(&chunk, &closed.job, closed.attempt).await?,
+        };
+        self.settle(&chunk, closed.attempt, reading).await?;
+        Ok(Some(run.settled(chunk, Some(closed.attempt))))
+    }
+
+    fn body(&self, chunk: &PlannedChunk) -> ChunkBody {
+        let prepared = &self.run.prepared;
+        let source = Arc::clone(&prepared.source);
+        let header_line = prepared.plan.header_line();
+        let line_end = chunk.add_line_end.map_or(0, |end| end.bytes().len());
+        let bytes = header_line.len() as u64 + chunk.bytes + line_end as u64;
+        let (spool, text, line_end) =
+            (self.run.folder.spool_dir(), chunk.body.clone(), chunk.add_line_end);
+        ChunkBody {
+            chunk: chunk.number,
+            rows: chunk.rows.len(),
+            job: NewJob {
+                object: prepared.object.name.clone(),
+                operation: prepared.request.operation,
+                external_id: prepared.plan.external_id.clone(),
+                delimiter: prepared.plan.delimiter,
+                line_ending: prepared.plan.line_ending,
+                assignment_rule: prepared.request.assignment_rule.clone(),
+            },
+            body: UploadBody {
+                len: Some(bytes),
+                open: Arc::new(move || open_body(&header_line, &text, line_end, &*source, &spool)),
+            },
+        }
+    }
+
+    /// Writes down that a job ended, and tells why it failed as a whole.
+    async fn ended(
+        &self,
+        chunk: &PlannedChunk,
+        job: &str,
+        attempt: u32,
+        info: &JobInfo,
+        report: &mut JobReport,
+    ) -> Result<(), LaneError> {
+        report.state = info.state;
+        report.processed = info.records_processed.unwrap_or(0);
+        report.failed = info.records_failed.unwrap_or(0);
+        report.error.clone_from(&info.error_message);
+        self.run.job(report.clone());
+        let detail = StepDetail {
+            processed: info.records_processed,
+            failed: info.records_failed,
+            error: info.error_message.as_deref().map(job_error),
+            ..StepDetail::default()
+        };
+        let (number, event) = (chunk.number, AttemptEvent::Ended(info.state));
+        self.run
+            .ledger
+            .run(move |ledger| {
+                ledger.attempt_step(number, attempt, event, &detail, Timestamp::now()).map(drop)
+            })
+            .await?;
+        if let Some(message) = &info.error_message {
+            self.run.events.announce(Event::JobFailed {
+                chunk: number,
+                job: job.to_owned(),
+                message: message.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Fetches and matches until the sets add up. Those of a job that was
+    /// aborted or failed may still grow, so two readings have to agree (I1).
+    async fn read_results(
+        &self,
+        chunk: &PlannedChunk,
+        job: &str,
+        attempt: u32,
+        info: &JobInfo,
+    ) -> Result<Reading, LaneError> {
+        let may_grow = info.state != JobState::JobComplete;
+        let mut before: Option<ChunkProof> = None;
+        let mut pause = FIRST_PAUSE;
+        for reading in 1.. {
+            let last = reading >= READINGS;
+            let found = match self.read_once(chunk, job, attempt).await {
+                Ok(found) => found,
+                // A set that breaks off is fetched again; it is never final.
+                Err(LaneError::Reconcile { .. }) if !last => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let agrees = before.as_ref().is_some_and(|before| before.tally == found.proof.tally);
+            if last || (found.proof.shortfall == 0 && (!may_grow || agrees)) {
+                self.check_counters(chunk, job, info, &found.proof);
+                return Ok(found);
+            }
+            before = Some(found.proof);
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(LaneError::Interrupted)
+    }
+
+    async fn read_once(
+        &self,
+        chunk: &PlannedChunk,
+        job: &str,
+        attempt: u32,
+    ) -> Result<Reading, LaneError> {
+        let files = FetchedSets::new(&self.run.folder.result_dir(), chunk.number, attempt);
+        let fetches = ResultSet::ALL.map(|set| {
+            let path = files.path(set);
+            let open: OpenTarget =
+                Arc::new(move || Ok(Box::new(private_file(&path)?) as Box<dyn Write + Send>));
+            async move { self.run.prepared.org.results(job, set, &open).await }
+        });
+        for fetched in futures_util::future::join_all(fetches).await {
+            fetched.map_err(|source| LaneError::Fetch { job: job.to_owned(), source })?;
+        }
+        let run = Arc::clone(self.run);
+        let (chunk, job) = (chunk.clone(), job.to_owned());
+        on_cpu(move || match_results(&run, &chunk, &job, attempt, &files)).await
+    }
+
+    async fn dispute_all(
+        &self,
+        chunk: &PlannedChunk,
+        job: &str,
+        attempt: u32,
+    ) -> Result<Reading, LaneError> {
+        let reason = format!("the org no longer knows job {job}, its results are lost");
+        self.run.note(format!("chunk {}: {reason}; its rows are disputed", chunk.number));
+        let (run, chunk, job) = (Arc::clone(self.run), chunk.clone(), job.to_owned());
+        on_cpu(move || {
+            let path = run.folder.outcomes(chunk.number, attempt);
+            let mut writer = OutcomeWriter::create(&path, chunk.number)?;
+            let proof = dispute(&chunk.rows, CARRIED_BY, &reason, &mut |outcome| {
+                writer.push(&outcome).map_err(io::Error::other)
+            })
+            .map_err(|source| LaneError::Reconcile { job, source })?;
+            Ok(Reading { proof, outcomes: writer.finish()?, failures: FailureGroups::default() })
+        })
+        .await
+    }
+
+    /// The counters are a cross-check only; what differs is told.
+    fn check_counters(&self, chunk: &PlannedChunk, job: &str, info: &JobInfo, proof: &ChunkProof) {
+        let number = chunk.number;
+        for problem in &proof.problems {
+            self.run.note(format!("chunk {number}, job {job}: {problem}"));
+        }
+        if info.state != JobState::JobComplete {
+            return;
+        }
+        let counted = proof.tally.succeeded() + proof.tally.failed;
+        if let Some(processed) = info.records_processed.filter(|&processed| processed != counted) {
+            self.run.note(format!(
+                "chunk {number}, job {job}: the job's counter says {processed} rows, its result \
+                 sets say {counted}; the sets are taken"
+            ));
+        }
+    }
+
+    async fn settle(
+        &self,
+        chunk: &PlannedChunk,
+        attempt: u32,
+        reading: Reading,
+    ) -> Result<(), LaneError> {
+        let mut tally = reading.proof.tally;
+        tally.read = chunk.read_rows;
+        tally.rejected = chunk.rejected;
+        let number = chunk.number;
+        let outcomes = AttemptOutcomes {
+            file: self.run.folder.outcome_name(number, attempt),
+            digest: reading.outcomes.digest.clone(),
+            at: Timestamp::now(),
+        };
+        self.run
+            .ledger
+            .run(move |ledger| {
+                ledger.attempt_reconciled(number, attempt, &outcomes)?;
+                ledger.chunk_reconciled(number, &tally)
+            })
+            .await?;
+        // Read and rejected rows were counted when the chunk was planned.
+        let mut sent = reading.proof.tally;
+        sent.read = 0;
+        self.run.reconciled(number, &sent, reading.failures);
+        if let Body::Spool { file } = &chunk.body {
+            // One that stays costs disk only; it is private.
+            let _ = std::fs::remove_file(self.run.folder.spool_dir().join(file));
+        }
+        Ok(())
+    }
+}
+
+/// Result sets in files that go when this is dropped.
+struct FetchedSets {
+    paths: [PathBuf; 3],
+}
+
+impl FetchedSets {
+    fn new(dir: &Path, chunk: u64, attempt: u32) -> Self {
+        let paths = ResultSet::ALL
+            .map(|set| dir.join(format!("chunk-{chunk:06}-{attempt}.{}.csv", set.path())));
+        FetchedSets { paths }
+    }
+
+    fn path(&self, set: ResultSet) -> PathBuf {
+        let [successful, failed, unprocessed] = &self.paths;
+        match set {
+            ResultSet::Successful => successful,
+            ResultSet::Failed => failed,
+            ResultSet::Unprocessed => unprocessed,
+        }
+        .clone()
+    }
+}
+
+impl ResultSets for FetchedSets {
+    fn open(&self, set: ResultSet) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.path(set))?))
+    }
+}
+
+impl Drop for FetchedSets {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            // A file that stays is private and is found again by the next run.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Runs CPU work on rayon's pool and waits for it without blocking tokio.
+async fn on_cpu<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LaneError> + Send + 'static,
+) -> Result<T, LaneError> {
+    let (done, wait) = tokio::sync::oneshot::channel();
+    rayon::spawn(move || {
+        // Nobody waits any more when the run was dropped.
+        if !done.is_closed() {
+            let _ = done.send(work());
+        }
+    });
+    wait.await.unwrap_or(Err(LaneError::Interrupted))
+}
+
+fn match_results(
+    run: &Run,
+    chunk: &PlannedChunk,
+    job: &str,
+    attempt: u32,
+    files: &FetchedSets,
+) -> Result<Reading, LaneError> {
+    let prepared = &run.prepared;
+    let path = run.folder.outcomes(chunk.number, attempt);
+    let mut writer = OutcomeWriter::create(&path, chunk.number)?;
+    let mut failures = FailureGroups::default();
+    let spool = run.folder.spool_dir();
+    let open = || open_rows(&chunk.body, chunk.add_line_end, &*prepared.source, &spool);
+    let rows = SentRows { rows: &chunk.rows, open: &open };
+    let rule = prepared.match_rule(chunk.unique_text);
+    let proof =
+        reconcile(&prepared.sent_columns(), &rule, rows, files, CARRIED_BY, &mut |outcome| {
+            if outcome.fate == Fate::Failed {
+                let text = outcome.error.as_deref().unwrap_or_default();
+                let error = RowError::parse(text);
+                failures.count(error.code, &error.masked_message(), outcome.row);
+            }
+            writer.push(&outcome).map_err(io::Error::other)
+        })
+        .map_err(|source| LaneError::Reconcile { job: job.to_owned(), source })?;
+    Ok(Reading { proof, outcomes: writer.finish()?, failures })
+}
+
+fn job_error(message: &str) -> JobError {
+    let (code, text) = message.split_once(" : ").unwrap_or(("", message));
+    JobError { code: code.to_owned(), message: text.to_owned() }
+}

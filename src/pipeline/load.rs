@@ -1,0 +1,402 @@
+//! Runs a prepared load to its end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::lane::Lane;
+use super::planner::{PlanTotals, plan_chunks};
+use super::results::{Settled, write_results};
+use super::{Prepared, RunFolder, Stop, StopReason};
+use crate::chunker::PlannedChunk;
+use crate::domain::{
+    Event, FailureGroups, JobState, Reason, SharedSink, Status, Tally, Verdict, verdict,
+};
+use crate::ledger::{
+    Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger, SourceRecord,
+};
+use crate::poller::Poller;
+use crate::reconciler::{OutcomeError, ResultError, WrittenFile};
+use crate::rows::{SourceError, SourceRows as _};
+use crate::uploader::Uploader;
+
+/// Planned chunks that may wait for a lane. Two, so that a lane that gets free
+/// finds one ready while the next is being cut; each may hold a spool of up to
+/// `--chunk-bytes` on disk.
+const PLANNED_AHEAD: usize = 2;
+
+/// Chunks reconciled at the same time. Each holds the keys and outcomes of its
+/// rows in memory; two keep both cores of a small machine busy.
+pub(super) const RECONCILING: usize = 2;
+
+/// Ordinal of the one source of a load.
+pub(super) const SOURCE: u32 = 1;
+
+/// A job of a run, for the summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobReport {
+    /// Job id.
+    pub id: String,
+    /// Chunk number.
+    pub chunk: u64,
+    /// Attempt number.
+    pub attempt: u32,
+    /// State the org showed last.
+    pub state: JobState,
+    /// First source row in it.
+    pub first_row: u64,
+    /// Rows in it.
+    pub rows: u64,
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// Rows the org says it worked.
+    pub processed: u64,
+    /// Rows the org says failed.
+    pub failed: u64,
+    /// Why it failed as a whole.
+    pub error: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct LoadEnd {
+    /// Status and exit code.
+    pub verdict: Verdict,
+    /// Every row by its fate; `pending` is 0 when the run completed.
+    pub tally: Tally,
+    /// Rows that went out to the org.
+    pub sent: u64,
+    /// Why it ended early, if it did.
+    pub stopped: Option<StopReason>,
+    /// Jobs in the order of their chunks.
+    pub jobs: Vec<JobReport>,
+    /// Failed rows by code and masked message.
+    pub failures: FailureGroups,
+    /// Rows of the source, once it was read to its end.
+    pub source_rows: Option<u64>,
+    /// Result files that were written.
+    pub result_files: Vec<WrittenFile>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// When it ended.
+    pub finished: jiff::Timestamp,
+}
+
+/// Why a run could not even wind down in order.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The ledger can't be made or written.
+    #[error("the ledger can't be written")]
+    Ledger(#[from] LedgerError),
+    /// A result file can't be written.
+    #[error("the result files can't be written")]
+    Results(#[from] ResultError),
+    /// An outcome file can't be read or written.
+    #[error("the outcomes can't be kept")]
+    Outcomes(#[from] OutcomeError),
+    /// The source can't be read (any more).
+    #[error("the source can't be read")]
+    Source(#[from] SourceError),
+    /// A stage broke off; this is a bug in bulkhaul.
+    #[error("a stage broke off: {0}")]
+    Stage(String),
+}
+
+/// What every stage of one run shares.
+pub(super) struct Run {
+    pub(super) prepared: Prepared,
+    pub(super) folder: RunFolder,
+    pub(super) ledger: SharedLedger,
+    pub(super) events: SharedSink,
+    pub(super) stop: Stop,
+    pub(super) uploader: Uploader,
+    pub(super) poller: Poller,
+    pub(super) reconciling: Semaphore,
+    books: Mutex<Books>,
+}
+
+/// What is counted on the way.
+#[derive(Default)]
+struct Books {
+    tally: Tally,
+    to_send: u64,
+    chunks: u64,
+    sent: u64,
+    jobs: BTreeMap<(u64, u32), JobReport>,
+    failures: FailureGroups,
+    notes: Vec<String>,
+}
+
+impl Run {
+    fn with_books<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
+        // A panic elsewhere leaves counts, not broken structures, behind.
+        change(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts the rows of a chunk as read, and those that were rejected.
+    pub(super) fn chunk_planned(&self, chunk: &PlannedChunk, reasons: FailureGroups) {
+        self.with_books(|books| {
+            books.tally.read += chunk.read_rows;
+            books.tally.rejected += chunk.rejected;
+            books.to_send += chunk.rows.len();
+            books.chunks = chunk.number;
+            books.failures.merge(reasons);
+        });
+    }
+
+    /// Rows to send and chunks planned so far.
+    pub(super) fn planned(&self) -> (u64, u64) {
+        self.with_books(|books| (books.to_send, books.chunks))
+    }
+
+    /// Notes the latest facts of a job.
+    pub(super) fn job(&self, report: JobReport) {
+        self.with_books(|books| books.jobs.insert((report.chunk, report.attempt), report));
+    }
+
+    /// Counts a chunk's rows as sent.
+    pub(super) fn sent(&self, rows: u64) {
+        self.with_books(|books| books.sent += rows);
+    }
+
+    /// Counts the final outcomes of a chunk.
+    pub(super) fn reconciled(&self, chunk: u64, tally: &Tally, failures: FailureGroups) {
+        self.with_books(|books| {
+            books.tally.add(tally);
+            books.failures.merge(failures);
+        });
+        self.events.announce(Event::ChunkReconciled { chunk, tally: *tally });
+    }
+
+    /// A chunk whose outcomes are on disk, with the attempt that carried it.
+    pub(super) fn settled(&self, chunk: PlannedChunk, attempt: Option<u32>) -> Settled {
+        let number = chunk.number;
+        let rejected = (chunk.rejected > 0).then(|| self.folder.rejected(number));
+        let sent = attempt.map(|attempt| self.folder.outcomes(number, attempt));
+        Settled { chunk, outcomes: rejected.into_iter().chain(sent).collect() }
+    }
+
+    /// Tells a person something, now and in the summary.
+    pub(super) fn note(&self, text: String) {
+        self.events.announce(Event::Note { text: text.clone() });
+        self.with_books(|books| books.notes.push(text));
+    }
+}
+
+/// Runs a prepared load in its folder until every row has its fate, or until
+/// it is asked to stop.
+///
+/// # Errors
+/// [`LoadError`] when the run's own files fail; anything the org or the
+/// network does ends in a [`LoadEnd`].
+pub async fn load(
+    prepared: Prepared,
+    folder: RunFolder,
+    command: serde_json::Value,
+    events: SharedSink,
+    stop: Stop,
+) -> Result<LoadEnd, LoadError> {
+    let started = jiff::Timestamp::now();
+    let ledger = open_ledger(&prepared, &folder, command, started)?;
+    let lanes = prepared.request.lanes.max(1);
+    events.announce(Event::RunStarted {
+        run_id: folder.id.clone(),
+        folder: folder.path().display().to_string(),
+        source_bytes: Some(prepared.source.identity().bytes),
+        rows: prepared.survey.as_ref().map(|survey| survey.sent),
+        lanes,
+    });
+    let run = Arc::new(Run {
+        uploader: Uploader::new(prepared.org.clone(), ledger.clone(), Arc::clone(&events)),
+        poller: Poller::start(prepared.org.clone(), Arc::clone(&events)),
+        reconciling: Semaphore::new(RECONCILING),
+        books: Mutex::default(),
+        prepared,
+        folder,
+        ledger,
+        events,
+        stop,
+    });
+    let timer = max_wait(&run);
+
+    let (planned, chunks) = mpsc::channel(PLANNED_AHEAD);
+    // Only numbers travel here; the bound is far above what can be waiting.
+    let (settled, settling) = mpsc::channel(64);
+    let planner = {
+        let run = Arc::clone(&run);
+        let settled = settled.clone();
+        tokio::task::spawn_blocking(move || plan_chunks(&run, planned, settled))
+    };
+    let writer = {
+        let run = Arc::clone(&run);
+        tokio::task::spawn_blocking(move || write_results(&run, settling))
+    };
+    work_off(&run, chunks, &settled, lanes).await;
+    drop(settled);
+
+    let totals = finished("planner", planner.await)?;
+    let written: Result<Vec<WrittenFile>, _> = finished("results", writer.await)?;
+    if let Some(timer) = timer {
+        timer.abort();
+    }
+    let result_files = written?;
+    end(&run, totals, result_files, started).await
+}
+
+fn finished<T>(stage: &str, joined: Result<T, tokio::task::JoinError>) -> Result<T, LoadError> {
+    joined.map_err(|error| LoadError::Stage(format!("{stage}: {error}")))
+}
+
+fn open_ledger(
+    prepared: &Prepared,
+    folder: &RunFolder,
+    command: serde_json::Value,
+    started: jiff::Timestamp,
+) -> Result<SharedLedger, LedgerError> {
+    let identity = prepared.org.identity();
+    let ledger = Ledger::create(
+        &folder.ledger(),
+        &RunRecord {
+            id: folder.id.clone(),
+            command: "load".to_owned(),
+            settings: command,
+            org: OrgRecord {
+                id: identity.org_id.clone(),
+                name: identity.name.clone(),
+                url: identity.url.clone(),
+                user: identity.user_id.clone(),
+                username: identity.username.clone(),
+                production: identity.production,
+            },
+            api_version: prepared.org.api_version().to_string(),
+            object: prepared.object.name.clone(),
+            operation: prepared.request.operation,
+            external_id: prepared.plan.external_id.clone(),
+            started_at: started,
+            parent_run: None,
+        },
+    )?;
+    let source = &prepared.source;
+    let file = source.identity();
+    ledger.record_source(&SourceRecord {
+        ordinal: SOURCE,
+        path: source.path().to_owned(),
+        bytes: file.bytes,
+        modified: file
+            .modified_ns
+            .and_then(|ns| jiff::Timestamp::from_nanosecond(i128::from(ns)).ok()),
+        inode: file.inode,
+        edge_digest: file.digest.clone(),
+        header: source.header().to_vec(),
+        dialect: serde_json::to_value(source.dialect()).unwrap_or_default(),
+        plan: serde_json::to_value(&*prepared.plan).unwrap_or_default(),
+        rows: None,
+    })?;
+    Ok(SharedLedger::new(ledger))
+}
+
+fn max_wait(run: &Arc<Run>) -> Option<tokio::task::JoinHandle<()>> {
+    let wait = run.prepared.request.max_wait?;
+    let run = Arc::clone(run);
+    Some(tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
+        run.stop.ask(StopReason::MaxWait);
+    }))
+}
+
+/// Gives each chunk a lane until there are no more.
+async fn work_off(
+    run: &Arc<Run>,
+    mut chunks: mpsc::Receiver<PlannedChunk>,
+    settled: &mpsc::Sender<Settled>,
+    lanes: usize,
+) {
+    let free = Arc::new(Semaphore::new(lanes));
+    let mut busy = JoinSet::new();
+    while let Some(chunk) = chunks.recv().await {
+        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { break };
+        // Chunks planned before the word came are left to `resume`.
+        if run.stop.is_asked() {
+            break;
+        }
+        let (run, settled) = (Arc::clone(run), settled.clone());
+        busy.spawn(async move {
+            let number = chunk.number;
+            match Lane::new(&run).work(chunk, permit).await {
+                Ok(Some(done)) => {
+                    // Closed only after the results thread failed, which stops the run.
+                    let _ = settled.send(done).await;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let (reason, text) = error.into_stop(number);
+                    run.note(text);
+                    run.stop.ask(reason);
+                }
+            }
+        });
+        while busy.try_join_next().is_some() {}
+    }
+    // The planner must not wait for a place that never gets free.
+    chunks.close();
+    while chunks.recv().await.is_some() {}
+    while let Some(lane) = busy.join_next().await {
+        if let Err(error) = lane {
+            run.stop.ask(StopReason::Repair(format!("a lane broke off: {error}")));
+        }
+    }
+}
+
+async fn end(
+    run: &Arc<Run>,
+    totals: PlanTotals,
+    result_files: Vec<WrittenFile>,
+    started: jiff::Timestamp,
+) -> Result<LoadEnd, LoadError> {
+    if totals.exhausted && totals.read == 0 {
+        run.note("the source has no rows".to_owned());
+    }
+    let finished = jiff::Timestamp::now();
+    let stopped = run.stop.reason();
+    let (mut tally, sent, jobs, failures, notes) = run.with_books(|books| {
+        (
+            books.tally,
+            books.sent,
+            std::mem::take(&mut books.jobs),
+            std::mem::take(&mut books.failures),
+            std::mem::take(&mut books.notes),
+        )
+    });
+    tally.read = tally.read.max(totals.read);
+    let reason = stopped.as_ref().map_or(Reason::Finished, StopReason::reason);
+    let verdict = verdict([reason], &tally);
+    let record = RunEnd {
+        status: match verdict.status {
+            Status::Completed => RunStatus::Completed,
+            Status::Interrupted => RunStatus::Interrupted,
+            Status::Failed => RunStatus::Failed,
+            Status::Stopped => RunStatus::Stopped,
+        },
+        exit_code: verdict.exit_code,
+        at: finished,
+    };
+    run.ledger.run(move |ledger| ledger.finish_run(&record)).await?;
+    run.folder.tidy();
+    Ok(LoadEnd {
+        verdict,
+        tally,
+        sent,
+        stopped,
+        jobs: jobs.into_values().collect(),
+        failures,
+        source_rows: totals.exhausted.then_some(totals.read),
+        result_files,
+        notes,
+        started,
+        finished,
+    })
+}

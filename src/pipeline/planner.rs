@@ -1,0 +1,233 @@
+//! The planner: reads the source, encodes its rows, cuts chunks and records
+//! each in the ledger before any lane gets it (I3).
+//!
+//! Plain blocking code on a thread of its own. It runs ahead of the lanes only
+//! as far as the channel of planned chunks allows.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::StopReason;
+use super::load::{Run, SOURCE};
+use super::results::Settled;
+use super::window::Window;
+use crate::chunker::{
+    Body as ChunkBody, ChunkError, ChunkSink, ChunkSizing, Chunker, ChunkerOptions, Duplicates,
+    PlannedChunk,
+};
+use crate::domain::{Event, FailureGroups, REJECTED, RowOutcome, Tally, error_chain};
+use crate::ledger::{Body, BodyKind, ChunkRecord};
+use crate::reconciler::OutcomeWriter;
+use crate::rows::{RowStream as _, SourceRows as _};
+use crate::transformer::Plan;
+
+/// What the planner came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PlanTotals {
+    /// Rows read.
+    pub(super) read: u64,
+    /// Whether the source was read to its end.
+    pub(super) exhausted: bool,
+}
+
+/// What the chunker has to know of a plan.
+pub(super) fn chunker_options(
+    plan: &Plan,
+    sizing: ChunkSizing,
+    duplicates: Duplicates,
+) -> ChunkerOptions {
+    ChunkerOptions {
+        header_line: plan.header_line(),
+        line_ending: plan.line_ending,
+        sizing,
+        duplicates,
+        key_column: plan.key_source(),
+        text_columns: plan.text_candidates.clone(),
+        columns: plan.header.clone(),
+        first_number: 1,
+    }
+}
+
+/// Reads the source to its end or to the word to stop.
+pub(super) fn plan_chunks(
+    run: &Arc<Run>,
+    planned: mpsc::Sender<PlannedChunk>,
+    settled: mpsc::Sender<Settled>,
+) -> PlanTotals {
+    let mut sink = Planner { run, planned, settled, rejected: None, totals: PlanTotals::default() };
+    let result = read_all(run, &mut sink);
+    let totals = sink.totals;
+    match result {
+        Ok(()) => {}
+        // The taker of chunks is gone: the run winds down already.
+        Err(ChunkError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        // What was cut before stays right and is carried to its end.
+        Err(error) => {
+            let text = error_chain(&error);
+            run.note(text.clone());
+            run.stop.ask(StopReason::Repair(text));
+        }
+    }
+    totals
+}
+
+fn read_all(run: &Arc<Run>, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
+    let prepared = &run.prepared;
+    let request = &prepared.request;
+    let source = Arc::clone(&prepared.source);
+    let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
+    let duplicates = request.duplicates.unwrap_or_default();
+    let options = chunker_options(&prepared.plan, prepared.sizing, duplicates);
+    let mut chunker = Chunker::new(options, source, run.folder.spool_dir());
+    let mut read = 0;
+    while let Some(batch) = rows.next_batch()? {
+        if run.stop.is_asked() {
+            return Ok(());
+        }
+        chunker.push(&batch, &prepared.plan.apply(&batch), sink)?;
+        read += batch.records.len() as u64;
+        let bytes = batch.offset + batch.bytes.len() as u64;
+        run.events.announce(Event::ReadProgress { bytes, rows: read });
+    }
+    chunker.finish(sink)?;
+    sink.totals.read = read;
+    sink.totals.exhausted = true;
+    prepared.source.check_unchanged()?;
+    run.ledger
+        .blocking()
+        .source_exhausted(SOURCE, read)
+        .map_err(|error| ChunkError::Sink(io::Error::other(error)))?;
+    let (to_send, chunks) = run.planned();
+    run.events.announce(Event::SourceExhausted { rows: read, to_send, chunks });
+    Ok(())
+}
+
+/// Takes what the chunker gives: outcomes of rejected rows to their file,
+/// chunks to the ledger and then to the lanes.
+struct Planner<'a> {
+    run: &'a Arc<Run>,
+    planned: mpsc::Sender<PlannedChunk>,
+    settled: mpsc::Sender<Settled>,
+    rejected: Option<(OutcomeWriter, FailureGroups)>,
+    totals: PlanTotals,
+}
+
+impl ChunkSink for Planner<'_> {
+    fn rejected(&mut self, chunk: u64, outcome: RowOutcome) -> io::Result<()> {
+        let (writer, reasons) = match &mut self.rejected {
+            Some(open) => open,
+            None => {
+                let path = self.run.folder.rejected(chunk);
+                let writer = OutcomeWriter::create(&path, chunk).map_err(io::Error::other)?;
+                self.rejected.insert((writer, FailureGroups::default()))
+            }
+        };
+        let reason = outcome.error.as_deref().unwrap_or_default();
+        reasons.count(REJECTED, &kind_of(reason), outcome.row);
+        writer.push(&outcome).map_err(io::Error::other)
+    }
+
+    fn planned(&mut self, chunk: PlannedChunk) -> io::Result<()> {
+        let run = self.run;
+        let mut reasons = FailureGroups::default();
+        if let Some((writer, found)) = self.rejected.take() {
+            writer.finish().map_err(io::Error::other)?;
+            reasons = found;
+        }
+        let record = record(run, &chunk);
+        let ledger = run.ledger.blocking();
+        ledger.record_chunk(&record).map_err(io::Error::other)?;
+        run.chunk_planned(&chunk, reasons);
+        self.totals.read += chunk.read_rows;
+        run.events.announce(Event::ChunkPlanned {
+            chunk: chunk.number,
+            first_row: chunk.stretch.first_row.0,
+            rows: chunk.rows.len(),
+            rejected: chunk.rejected,
+            bytes: chunk.bytes,
+        });
+        let sent = if chunk.rows.is_empty() {
+            let tally =
+                Tally { read: chunk.read_rows, rejected: chunk.rejected, ..Tally::default() };
+            ledger.chunk_reconciled(chunk.number, &tally).map_err(io::Error::other)?;
+            self.settled.blocking_send(run.settled(chunk, None)).is_ok()
+        } else {
+            self.planned.blocking_send(chunk).is_ok()
+        };
+        if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+    }
+}
+
+/// A reason without what differs from row to row: its numbers, and where the
+/// row begins. There is no row value in it (I8).
+fn kind_of(reason: &str) -> String {
+    let reason = reason.split_once(" (the row begins").map_or(reason, |(reason, _)| reason);
+    let mut kind = String::with_capacity(reason.len());
+    for (at, part) in reason.split('`').enumerate() {
+        let quoted = at % 2 == 1;
+        if quoted {
+            kind.push('`');
+            kind.push_str(part);
+            kind.push('`');
+            continue;
+        }
+        let mut before_digit = false;
+        for letter in part.chars() {
+            let is_digit = letter.is_ascii_digit();
+            if !is_digit {
+                kind.push(letter);
+            } else if !before_digit {
+                kind.push('…');
+            }
+            before_digit = is_digit;
+        }
+    }
+    kind
+}
+
+fn record(run: &Run, chunk: &PlannedChunk) -> ChunkRecord {
+    ChunkRecord {
+        number: chunk.number,
+        source: SOURCE,
+        start: chunk.stretch.start,
+        end: chunk.stretch.end,
+        first_row: chunk.stretch.first_row,
+        last_row: chunk.last_row,
+        read: chunk.read_rows,
+        rows: chunk.rows.clone(),
+        rejected: chunk.rejected,
+        rejected_file: (chunk.rejected > 0).then(|| run.folder.rejected_name(chunk.number)),
+        body: Body {
+            kind: match &chunk.body {
+                ChunkBody::None => BodyKind::None,
+                ChunkBody::Span { .. } => BodyKind::Span,
+                ChunkBody::Spool { file } => BodyKind::Spool { file: file.clone() },
+            },
+            bytes: chunk.bytes,
+            digest: chunk.digest.clone(),
+            delimiter: run.prepared.plan.delimiter.byte(),
+            line_ending: run.prepared.plan.line_ending,
+            needs_final_newline: chunk.add_line_end.is_some(),
+        },
+        unique_text: chunk.unique_text.and_then(|column| u32::try_from(column).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_of;
+
+    #[test]
+    fn reasons_of_one_kind_are_one() {
+        assert_eq!(
+            kind_of("11 cells where the header has 12 (the row begins at byte 5028)"),
+            "… cells where the header has …"
+        );
+        assert_eq!(
+            kind_of("`Field_1__c`, column 14: row 7 has the same key"),
+            "`Field_1__c`, column …: row … has the same key"
+        );
+    }
+}

@@ -1,0 +1,477 @@
+//! All that is asked and checked before anything is sent.
+//!
+//! Every problem found is collected, so that a person mends them in one go
+//! (exit 2). Nothing here changes the org, and no run folder exists yet.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::planner::chunker_options;
+use super::window::Window;
+use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
+use crate::domain::{Event, ObjectDescription, Operation, ROWS_PER_BATCH, SharedSink};
+use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
+use crate::reader::{CsvOptions, CsvSource, open_csv};
+use crate::reconciler::{MatchRule, SentColumn, SentColumns};
+use crate::rows::{SourceError, SourceRows as _};
+use crate::salesforce::{CallError, Limits, Org};
+use crate::transformer::{EmptyMeans, LoadSpec, Plan, Problem, compile, needed_parents};
+
+/// Sources up to this size are split through before the start, so that what
+/// destroys record borders is found before anything is sent.
+pub const SCAN_UP_TO: u64 = 1_000_000_000;
+
+/// What the user asked `load` for.
+#[derive(Debug, Clone)]
+pub struct LoadRequest {
+    /// The source file.
+    pub source: PathBuf,
+    /// Object by API name, in any letter case.
+    pub object: String,
+    /// What happens with the rows.
+    pub operation: Operation,
+    /// External id field of an upsert.
+    pub external_id: Option<String>,
+    /// Columns that tell rows apart, for matching results (`--key`).
+    pub keys: Vec<String>,
+    /// `--map 'Column=Field'`; an empty field drops the column.
+    pub renames: Vec<(String, String)>,
+    /// What an empty cell means.
+    pub empty: EmptyMeans,
+    /// Jobs at the same time.
+    pub lanes: usize,
+    /// Bytes of a chunk at most, header line included.
+    pub chunk_bytes: u64,
+    /// Rows of a chunk at most.
+    pub chunk_rows: u64,
+    /// Rows to leave out at the start.
+    pub skip: u64,
+    /// Rows to load at most.
+    pub limit: Option<u64>,
+    /// Assignment rule for Case and Lead.
+    pub assignment_rule: Option<String>,
+    /// What happens with rows that share a key; `None` refuses them.
+    pub duplicates: Option<Duplicates>,
+    /// The delimiter, where it was given.
+    pub delimiter: Option<u8>,
+    /// Split the source through first even when it is large.
+    pub scan: bool,
+    /// Load again what was loaded before.
+    pub again: bool,
+    /// Where earlier runs lie.
+    pub runs_dir: PathBuf,
+    /// Detach after this long.
+    pub max_wait: Option<Duration>,
+}
+
+/// What a load will take, before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// Rows to send.
+    pub rows: u64,
+    /// Whether `rows` was counted rather than estimated from the file's size.
+    pub counted: bool,
+    /// Jobs.
+    pub jobs: u64,
+    /// Batches of the daily allowance.
+    pub batches: u64,
+    /// API calls, about.
+    pub api_calls: u64,
+    /// Seconds, about: what the wire and a usual org take.
+    pub seconds: u64,
+}
+
+/// A load that may start.
+pub struct Prepared {
+    /// What was asked for.
+    pub request: LoadRequest,
+    /// The org.
+    pub org: Org,
+    /// The object as this user sees it.
+    pub object: ObjectDescription,
+    /// The source, openable again.
+    pub source: Arc<CsvSource>,
+    /// What is sent of each row.
+    pub plan: Arc<Plan>,
+    /// What splitting the source through found, if it was.
+    pub survey: Option<Rehearsal>,
+    /// How chunks are sized.
+    pub sizing: ChunkSizing,
+    /// What it will take.
+    pub estimate: Estimate,
+    /// What the org grants, where this user may know.
+    pub limits: Option<Limits>,
+    /// What a person should know before saying yes.
+    pub notes: Vec<String>,
+}
+
+/// Why a load must not start. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// The source can't be loaded.
+    #[error("the source can't be loaded")]
+    Source(#[from] SourceError),
+    /// The org refused or can't be reached.
+    #[error("the org can't be asked")]
+    Call(#[from] CallError),
+    /// The org has no such object, or this user may not see it.
+    #[error("the org has no object {name} that this user may see")]
+    UnknownObject {
+        /// The name asked for.
+        name: String,
+        /// The nearest name there is.
+        nearest: Option<String>,
+    },
+    /// Header, object and operation don't fit.
+    #[error("{} can't be loaded as it is", source_name.display())]
+    Problems {
+        /// The source.
+        source_name: PathBuf,
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// Rows share a key and nobody said what to do with them.
+    #[error(
+        "{rows} rows have the same {key} as an earlier row of their chunk, the first of them row \
+         {row} that of row {twin}"
+    )]
+    DuplicateKeys {
+        /// Rows that repeat a key.
+        rows: u64,
+        /// The key column.
+        key: String,
+        /// The first such row.
+        row: u64,
+        /// The row it repeats.
+        twin: u64,
+    },
+    /// The day's allowance does not suffice.
+    #[error("the load takes {needed} batches, the org grants {remaining} more in these 24 hours")]
+    Allowance {
+        /// Batches the load takes.
+        needed: u64,
+        /// Batches left.
+        remaining: u64,
+    },
+    /// The same was loaded before, or is being loaded.
+    #[error(
+        "run {} {}",
+        run.run.run.id,
+        if run.is_unfinished() {
+            "of the same source is not finished"
+        } else {
+            "already inserted the same source"
+        }
+    )]
+    Earlier {
+        /// The earlier run.
+        run: Box<EarlierRun>,
+    },
+    /// The earlier runs can't be looked through.
+    #[error("the runs folder can't be read")]
+    Ledger(#[from] LedgerError),
+    /// The survey's thread broke off.
+    #[error("the check of the source broke off")]
+    Interrupted,
+}
+
+/// Asks and checks everything.
+///
+/// # Errors
+/// [`PreflightError`]; nothing was sent.
+pub async fn prepare(
+    request: LoadRequest,
+    org: Org,
+    events: SharedSink,
+) -> Result<Prepared, PreflightError> {
+    let source = {
+        let path = request.source.clone();
+        let options = CsvOptions { delimiter: request.delimiter, ..CsvOptions::default() };
+        blocking(move || open_csv(&path, &options)).await??
+    };
+    let source = Arc::new(source);
+    let object = describe(&org, &request.object).await?;
+    refuse_accidental_repeat(&request, &org, &source, &object)?;
+    let plan = Arc::new(compile_plan(&request, &org, &source, &object).await?);
+
+    let bytes = source.identity().bytes;
+    // By the file's size even when its rows are counted below, so that the
+    // rehearsal has the very borders of the run.
+    let sizing = ChunkSizing::for_source(
+        request.limit.map(|limit| limit.min(bytes)),
+        bytes,
+        request.lanes,
+        request.chunk_rows,
+        request.chunk_bytes,
+    );
+    let survey = if request.scan || bytes <= SCAN_UP_TO {
+        Some(run_survey(&request, &source, &plan, sizing, events).await?)
+    } else {
+        None
+    };
+    if let Some(survey) = survey.as_ref().filter(|_| request.duplicates.is_none())
+        && let Some((row, twin)) = survey.duplicate_example
+    {
+        return Err(PreflightError::DuplicateKeys {
+            rows: survey.duplicates,
+            key: key_name(&plan),
+            row: row.0,
+            twin: twin.0,
+        });
+    }
+
+    let limits = org.limits().await.ok();
+    let estimate = estimate(&request, survey.as_ref(), bytes, &sizing);
+    if let Some(batches) = limits.as_ref().and_then(Limits::daily_bulk_batches)
+        && estimate.counted
+        && batches.remaining < estimate.batches
+    {
+        return Err(PreflightError::Allowance {
+            needed: estimate.batches,
+            remaining: batches.remaining,
+        });
+    }
+    let notes = notes(&plan, survey.as_ref(), limits.as_ref(), &estimate);
+    Ok(Prepared { request, org, object, source, plan, survey, sizing, estimate, limits, notes })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PreflightError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PreflightError::Interrupted)
+}
+
+async fn describe(org: &Org, name: &str) -> Result<ObjectDescription, PreflightError> {
+    match org.describe(name).await {
+        Ok(object) => Ok(object),
+        Err(error) if error.is_not_found() => {
+            let objects = org.objects().await?;
+            let names = objects.iter().map(|object| object.name.as_str());
+            Err(PreflightError::UnknownObject {
+                name: name.to_owned(),
+                nearest: crate::transformer::nearest(name, names).map(str::to_owned),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refuse_accidental_repeat(
+    request: &LoadRequest,
+    org: &Org,
+    source: &CsvSource,
+    object: &ObjectDescription,
+) -> Result<(), PreflightError> {
+    if request.again {
+        return Ok(());
+    }
+    let identity = source.identity();
+    let earlier = ledger::find_earlier(
+        &request.runs_dir,
+        &[SourceIdentity { bytes: identity.bytes, edge_digest: identity.digest.clone() }],
+        &org.identity().org_id,
+        &object.name,
+        request.operation,
+    )?;
+    // A finished upsert or update may run every night; a finished insert would
+    // double its rows, and an unfinished run is to be resumed.
+    match earlier.runs.into_iter().find(EarlierRun::forbids_another) {
+        Some(run) => Err(PreflightError::Earlier { run: Box::new(run) }),
+        None => Ok(()),
+    }
+}
+
+async fn compile_plan(
+    request: &LoadRequest,
+    org: &Org,
+    source: &CsvSource,
+    object: &ObjectDescription,
+) -> Result<Plan, PreflightError> {
+    let spec = LoadSpec {
+        operation: request.operation,
+        object,
+        external_id: request.external_id.as_deref(),
+        user_keys: &request.keys,
+        renames: &request.renames,
+        empty: request.empty,
+    };
+    let mut parents = Vec::new();
+    for name in needed_parents(&spec, source.header()) {
+        // One that can't be described is reported by the check of its column.
+        match org.describe(&name).await {
+            Ok(parent) => parents.push(parent),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut find =
+        |name: &str| parents.iter().find(|parent| parent.name.eq_ignore_ascii_case(name)).cloned();
+    compile(&spec, source.header(), source.dialect(), &mut find).map_err(|problems| {
+        PreflightError::Problems { source_name: request.source.clone(), problems }
+    })
+}
+
+fn key_name(plan: &Plan) -> String {
+    plan.key
+        .and_then(|key| plan.columns.get(key))
+        .map_or_else(|| "key".to_owned(), |column| column.header.clone())
+}
+
+impl Prepared {
+    /// The columns as they are sent, for the matcher.
+    pub fn sent_columns(&self) -> SentColumns {
+        let columns = self.plan.columns.iter();
+        SentColumns {
+            columns: columns
+                .map(|column| SentColumn { header: column.header.clone(), kind: column.kind })
+                .collect(),
+            delimiter: self.plan.delimiter.byte(),
+        }
+    }
+
+    /// How the results of a chunk find their rows.
+    pub fn match_rule(&self, unique_text: Option<usize>) -> MatchRule {
+        MatchRule {
+            key: self.plan.key,
+            user_keys: self.plan.user_keys.clone(),
+            unique_text,
+            operation: self.request.operation,
+        }
+    }
+
+    /// Whether it takes more than half of what the org still grants.
+    pub fn takes_much(&self) -> bool {
+        self.limits
+            .as_ref()
+            .and_then(Limits::daily_bulk_batches)
+            .is_some_and(|batches| self.estimate.batches.saturating_mul(2) > batches.remaining)
+    }
+}
+
+async fn run_survey(
+    request: &LoadRequest,
+    source: &Arc<CsvSource>,
+    plan: &Arc<Plan>,
+    sizing: ChunkSizing,
+    events: SharedSink,
+) -> Result<Rehearsal, PreflightError> {
+    let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
+    // Without a word on duplicates they are only counted, and refused.
+    let duplicates = request.duplicates.unwrap_or(Duplicates::Keep);
+    let options = chunker_options(plan, sizing, duplicates);
+    let plan = Arc::clone(plan);
+    let total = source.identity().bytes;
+    let found = blocking(move || {
+        rehearse(
+            &mut rows,
+            &mut |batch| {
+                let bytes = batch.offset + batch.bytes.len() as u64;
+                events.announce(Event::ScanProgress { bytes, total });
+                plan.apply(batch)
+            },
+            options,
+        )
+    })
+    .await?;
+    found.map_err(|error| match error {
+        ChunkError::Source(error) => PreflightError::Source(error),
+        // A dry chunker writes nothing and has no taker that fails.
+        ChunkError::Spool { .. } | ChunkError::Sink(_) => PreflightError::Interrupted,
+    })
+}
+
+fn estimate(
+    request: &LoadRequest,
+    survey: Option<&Rehearsal>,
+    bytes: u64,
+    sizing: &ChunkSizing,
+) -> Estimate {
+    let (rows, jobs, batches) = match survey {
+        Some(survey) => (survey.sent, survey.jobs, survey.batches),
+        None => {
+            // 200 bytes a row is what rows of common objects come to.
+            let rows = request.limit.map_or(bytes / 200, |limit| limit.min(bytes / 200));
+            let jobs = rows.div_ceil(sizing.rows).max(bytes.div_ceil(sizing.max_bytes.max(1)));
+            (rows, jobs, jobs * rows.div_ceil(jobs.max(1)).div_ceil(ROWS_PER_BATCH))
+        }
+    };
+    Estimate {
+        rows,
+        counted: survey.is_some(),
+        jobs,
+        batches,
+        // Create, upload, close, three result sets, and some ten questions.
+        api_calls: jobs * 16 + 6,
+        // A usual org takes 5,000 to 20,000 rows a second of a plain object.
+        seconds: rows / 10_000 + jobs,
+    }
+}
+
+fn notes(
+    plan: &Plan,
+    survey: Option<&Rehearsal>,
+    limits: Option<&Limits>,
+    estimate: &Estimate,
+) -> Vec<String> {
+    let mut notes: Vec<String> = plan.notes.clone();
+    if let Some(survey) = survey {
+        notes.extend(found(survey));
+    } else {
+        notes.push(
+            "the source is over 1 GB and was not split through first; --scan does that".to_owned(),
+        );
+    }
+    if limits.is_none() {
+        notes.push(
+            "this user may not read the org's limits; they are watched on the way".to_owned(),
+        );
+    }
+    if let Some(batches) = limits.and_then(Limits::daily_bulk_batches)
+        && estimate.batches.saturating_mul(2) > batches.remaining
+    {
+        notes.push(format!(
+            "takes about {} of the {} batches the org still grants in these 24 hours",
+            estimate.batches, batches.remaining
+        ));
+    }
+    notes
+}
+
+/// What the rehearsal found that a person should know (I7, I11).
+fn found(survey: &Rehearsal) -> Vec<String> {
+    let mut notes = Vec::new();
+    let changes = &survey.changes;
+    let mut tell = |count: u64, one: &str, many: &str| match count {
+        0 => {}
+        1 => notes.push(format!("1 {one}")),
+        count => notes.push(format!("{count} {many}")),
+    };
+    tell(
+        survey.rejected,
+        "row will not be sent; rejected.csv will say why",
+        "rows will not be sent; rejected.csv will say why",
+    );
+    tell(
+        changes.line_ends,
+        "cell has a line end that becomes that of the file",
+        "cells have line ends that become those of the file",
+    );
+    tell(
+        changes.booleans,
+        "word in a boolean field is sent as true or false",
+        "words in boolean fields are sent as true or false",
+    );
+    tell(
+        changes.requoted,
+        "cell with a quote inside is sent in quotes",
+        "cells with a quote inside are sent in quotes",
+    );
+    tell(
+        changes.na_cells,
+        "cell is #N/A and clears its field",
+        "cells are #N/A and clear their fields",
+    );
+    tell(changes.cleared, "empty cell clears its field", "empty cells clear their fields");
+    notes
+}

@@ -1,0 +1,203 @@
+//! One task asks after every watched job, each at intervals that grow.
+//!
+//! The first question comes after a time that fits the job's size, the next
+//! after a third of the time waited so far (within bounds), with jitter, so
+//! that a small job is seen to end at once and a long one costs few calls: each
+//! question is an API call of the org's allowance. Patience has no end (I5):
+//! a call that fails for a passing reason is asked again at the next turn.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::domain::{Event, JobInfo, SharedSink};
+use crate::salesforce::{CallError, Org, jitter};
+
+/// Shortest pause between two questions about one job.
+const SHORTEST: Duration = Duration::from_millis(150);
+/// Longest pause between two questions about one job.
+const LONGEST: Duration = Duration::from_secs(20);
+/// Rows a second an org is taken to work at when the first question is timed;
+/// about what a large org does with a plain object.
+const ROWS_PER_SECOND: u64 = 50_000;
+
+/// A job that reached its terminal state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// What the org said last.
+    pub info: JobInfo,
+}
+
+/// Why watching a job ended without its terminal state.
+#[derive(Debug, thiserror::Error)]
+pub enum PollerError {
+    /// The org no longer knows the job.
+    #[error("the org no longer knows job {job}")]
+    Gone {
+        /// Job id.
+        job: String,
+    },
+    /// The org refuses to tell, for a reason that does not pass.
+    #[error("job {job} can't be asked after")]
+    Call {
+        /// Job id.
+        job: String,
+        /// The call's error.
+        source: CallError,
+    },
+    /// The poller was stopped.
+    #[error("watching was stopped")]
+    Stopped,
+}
+
+struct Watch {
+    chunk: u64,
+    job: String,
+    since: Instant,
+    due: Instant,
+    answer: oneshot::Sender<Result<Watched, PollerError>>,
+}
+
+impl PartialEq for Watch {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+impl Eq for Watch {}
+impl PartialOrd for Watch {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Watch {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+/// Hands jobs to the one task that watches them.
+#[derive(Clone)]
+pub struct Poller {
+    watches: mpsc::Sender<Watch>,
+}
+
+impl Poller {
+    /// Starts the watching task; it ends when every handle is dropped.
+    pub fn start(org: Org, events: SharedSink) -> Self {
+        // As many as lanes can hand over at once; a full channel only makes a
+        // lane wait for the next turn of the loop.
+        let (watches, new) = mpsc::channel(16);
+        tokio::spawn(watch_all(org, events, new));
+        Poller { watches }
+    }
+
+    /// Waits until the job is in a terminal state.
+    ///
+    /// # Errors
+    /// [`PollerError`] when the org no longer knows the job or refuses to tell.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the watch; the job goes on.
+    pub async fn terminal(&self, chunk: u64, job: &str, rows: u64) -> Result<Watched, PollerError> {
+        let (answer, wait) = oneshot::channel();
+        let since = Instant::now();
+        let first = Duration::from_millis(rows.saturating_mul(1_000) / ROWS_PER_SECOND / 3);
+        let due = since + first.clamp(SHORTEST, LONGEST);
+        let watch = Watch { chunk, job: job.to_owned(), since, due, answer };
+        if self.watches.send(watch).await.is_err() {
+            return Err(PollerError::Stopped);
+        }
+        wait.await.unwrap_or(Err(PollerError::Stopped))
+    }
+}
+
+async fn watch_all(org: Org, events: SharedSink, mut new: mpsc::Receiver<Watch>) {
+    // One entry a lane, so both are bounded by the number of lanes.
+    let mut waiting: BinaryHeap<Reverse<Watch>> = BinaryHeap::new();
+    let mut asked = FuturesUnordered::new();
+    let mut open = true;
+    while open || !waiting.is_empty() || !asked.is_empty() {
+        let due = waiting.peek().map(|Reverse(watch)| watch.due);
+        tokio::select! {
+            watch = new.recv(), if open => match watch {
+                Some(watch) => waiting.push(Reverse(watch)),
+                None => open = false,
+            },
+            Some(still_at_work) = asked.next(), if !asked.is_empty() => {
+                let still_at_work: Option<Watch> = still_at_work;
+                waiting.extend(still_at_work.map(Reverse));
+            }
+            () = until(due), if due.is_some() => {
+                if let Some(Reverse(watch)) = waiting.pop() {
+                    asked.push(ask(&org, &events, watch));
+                }
+            }
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due).await;
+    }
+}
+
+/// Asks once; gives the watch back when the job is still at work.
+async fn ask(org: &Org, events: &SharedSink, mut watch: Watch) -> Option<Watch> {
+    if watch.answer.is_closed() {
+        return None;
+    }
+    match org.job(&watch.job).await {
+        Ok(info) => {
+            events.announce(Event::JobProgress {
+                chunk: watch.chunk,
+                job: watch.job.clone(),
+                state: info.state,
+                processed: info.records_processed.unwrap_or(0),
+                failed: info.records_failed.unwrap_or(0),
+            });
+            if info.state.is_terminal() {
+                let _ = watch.answer.send(Ok(Watched { info }));
+                return None;
+            }
+        }
+        Err(error) if error.is_not_found() => {
+            let _ = watch.answer.send(Err(PollerError::Gone { job: watch.job }));
+            return None;
+        }
+        Err(error) if error.is_transient() => {
+            events.announce(Event::Note {
+                text: format!("job {}: the org doesn't answer, asking again", watch.job),
+            });
+        }
+        Err(source) => {
+            let _ = watch.answer.send(Err(PollerError::Call { job: watch.job, source }));
+            return None;
+        }
+    }
+    watch.due = Instant::now() + pause(watch.since.elapsed());
+    Some(watch)
+}
+
+/// A third of the time waited so far, within bounds, give or take a fifth.
+fn pause(waited: Duration) -> Duration {
+    let pause = (waited / 3).clamp(SHORTEST, LONGEST);
+    pause.mul_f64(0.8) + jitter(pause.mul_f64(0.4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_come_often_at_first_and_seldom_later() {
+        assert!(pause(Duration::ZERO) < Duration::from_millis(200));
+        assert!(pause(Duration::from_secs(30)) >= Duration::from_secs(8));
+        assert!(pause(Duration::from_hours(5)) <= LONGEST.mul_f64(1.2));
+    }
+}

@@ -1,0 +1,290 @@
+//! Checks a header against describe and makes the plan.
+//!
+//! Every problem is found in one go: a person who repairs a file wants the
+//! whole list, not one thing after the other.
+
+mod fields;
+mod keys;
+mod notes;
+
+use std::collections::HashMap;
+
+use super::nearest::nearest;
+use super::plan::{DropReason, DroppedColumn, Plan, PlannedColumn, Treatment};
+use super::relationship::{self, Parents, list};
+use super::{LoadSpec, Problem};
+use crate::domain::{ColumnDelimiter, Field, ObjectDescription, Operation};
+use crate::rows::Dialect;
+
+/// Checks what the user asked for against the header and describe.
+///
+/// `parents` gives the description of an object by API name, `None` when this
+/// user can't see it; it is asked for the names in [`needed_parents`].
+///
+/// # Errors
+/// Every [`Problem`] there is, in the order of the columns.
+pub fn compile(
+    spec: &LoadSpec<'_>,
+    header: &[String],
+    dialect: Dialect,
+    parents: &mut dyn FnMut(&str) -> Option<ObjectDescription>,
+) -> Result<Plan, Vec<Problem>> {
+    let mut compiler = Compiler {
+        spec,
+        header,
+        problems: Vec::new(),
+        notes: Vec::new(),
+        corrected: Vec::new(),
+        columns: Vec::new(),
+        dropped: Vec::new(),
+    };
+    compiler.check_object();
+    let external_id = compiler.check_external_id();
+    compiler.resolve_columns(external_id, Parents::new(parents));
+    let key = compiler.find_key(external_id);
+    compiler.check_required();
+    let user_keys = compiler.find_user_keys();
+    let text_candidates = compiler.text_candidates(key, &user_keys);
+    compiler.note_what_happens(key, &user_keys, dialect);
+    let Compiler { problems, notes, columns, dropped, .. } = compiler;
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Plan {
+        object: spec.object.name.clone(),
+        operation: spec.operation,
+        external_id: external_id.map(|field| field.name.clone()),
+        columns,
+        key,
+        user_keys,
+        text_candidates,
+        dropped,
+        header: header.to_vec(),
+        source: dialect,
+        delimiter: ColumnDelimiter::from_byte(dialect.delimiter).unwrap_or(ColumnDelimiter::Comma),
+        line_ending: dialect.line_ending,
+        empty: spec.empty,
+        notes,
+    })
+}
+
+/// The objects whose description [`compile`] will ask for: the parents named
+/// by relationship columns, each once.
+pub fn needed_parents(spec: &LoadSpec<'_>, header: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (at, column) in header.iter().enumerate() {
+        let Target::Name { name, .. } = target(spec, header, at) else { continue };
+        if spec.operation.deletes() || !relationship::is_reference(name) {
+            continue;
+        }
+        if let Ok(reference) = relationship::parse(spec.object, column, name)
+            && !names.iter().any(|known| known == reference.parent)
+        {
+            names.push(reference.parent.to_owned());
+        }
+    }
+    names
+}
+
+/// Where a column of the source goes, before describe was looked at.
+enum Target<'a> {
+    Dropped(DropReason),
+    Name { name: &'a str, mapped: bool },
+}
+
+fn target<'a>(spec: &LoadSpec<'a>, header: &'a [String], at: usize) -> Target<'a> {
+    let renamed = spec.renames.iter().find(|(column, _)| find_column(header, column) == Some(at));
+    if let Some((_, field)) = renamed {
+        let name = field.trim();
+        return if name.is_empty() {
+            Target::Dropped(DropReason::Asked)
+        } else {
+            Target::Name { name, mapped: true }
+        };
+    }
+    let name = header.get(at).map(|name| name.trim()).unwrap_or_default();
+    let is_result = ["sf__", "bulkhaul__"].into_iter().any(|prefix| {
+        name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    });
+    if is_result {
+        Target::Dropped(DropReason::ResultColumn)
+    } else {
+        Target::Name { name, mapped: false }
+    }
+}
+
+/// The column a user names: as it stands, else whatever its letter case and
+/// outer blanks, if that is only one.
+fn find_column(header: &[String], name: &str) -> Option<usize> {
+    if let Some(at) = header.iter().position(|column| column == name) {
+        return Some(at);
+    }
+    let mut alike = header
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.trim().eq_ignore_ascii_case(name.trim()))
+        .map(|(at, _)| at);
+    alike.next().filter(|_| alike.next().is_none())
+}
+
+struct Compiler<'a> {
+    spec: &'a LoadSpec<'a>,
+    header: &'a [String],
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+    /// `(column, header as sent)` where letter case was put right.
+    corrected: Vec<(&'a str, String)>,
+    columns: Vec<PlannedColumn>,
+    dropped: Vec<DroppedColumn>,
+}
+
+/// How a person leaves a column out.
+fn leave_out(column: &str) -> String {
+    format!("--map '{column}='")
+}
+
+impl<'a> Compiler<'a> {
+    fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Whether the user may do this with the object at all.
+    fn check_object(&mut self) {
+        let (object, operation) = (self.spec.object, self.spec.operation);
+        let wants = [
+            (operation.creates(), object.createable, "create"),
+            (
+                matches!(operation, Operation::Update | Operation::Upsert),
+                object.updateable,
+                "change",
+            ),
+            (operation.deletes(), object.deletable, "delete"),
+        ];
+        for (wanted, may, verb) in wants {
+            if wanted && !may {
+                self.problem(
+                    Problem::new(format!("this user may not {verb} {} records", object.name))
+                        .hint("the user's profile or permission sets must grant it"),
+                );
+            }
+        }
+    }
+
+    /// Finds the field of each column.
+    fn resolve_columns(&mut self, external_id: Option<&'a Field>, mut parents: Parents<'_>) {
+        self.check_renames();
+        let mut extra = Vec::new();
+        for at in 0..self.header.len() {
+            let column = self.header[at].as_str();
+            let (name, mapped) = match target(self.spec, self.header, at) {
+                Target::Dropped(reason) => {
+                    self.dropped.push(DroppedColumn {
+                        source: at,
+                        name: column.to_owned(),
+                        reason,
+                    });
+                    continue;
+                }
+                Target::Name { name, mapped } => (name, mapped),
+            };
+            if self.spec.operation.deletes() && !name.eq_ignore_ascii_case("Id") {
+                extra.push(column);
+                continue;
+            }
+            let planned = if relationship::is_reference(name) {
+                self.resolve_relationship(at, name, &mut parents)
+            } else {
+                self.resolve_field(at, name, mapped, external_id)
+            };
+            let Some(planned) = planned else { continue };
+            // A mapping may be written in any case; what was a header is told.
+            if planned.header != name && !mapped {
+                self.corrected.push((column, planned.header.clone()));
+            }
+            if self.is_taken(&planned) {
+                continue;
+            }
+            self.columns.push(planned);
+        }
+        if !extra.is_empty() {
+            let hint = extra.iter().map(|column| leave_out(column)).collect::<Vec<_>>().join(" ");
+            let columns = extra.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>();
+            self.problem(
+                Problem::new(format!(
+                    "a {} takes the column Id alone; this source also has {}",
+                    self.spec.operation,
+                    list(columns.iter().map(String::as_str))
+                ))
+                .hint(format!("leave them out with {hint}")),
+            );
+        }
+    }
+
+    /// Whether the mappings name columns that are there, each once.
+    fn check_renames(&mut self) {
+        let mut seen: HashMap<usize, &str> = HashMap::new();
+        for (column, _) in self.spec.renames {
+            let Some(at) = find_column(self.header, column) else {
+                let problem = Problem::new(format!("--map: the source has no column `{column}`"));
+                let near = nearest(column, self.header.iter().map(String::as_str));
+                self.problem(match near {
+                    Some(name) => problem.hint(format!("did you mean `{name}`?")),
+                    None => problem.hint(format!(
+                        "its columns are {}",
+                        list(self.header.iter().map(String::as_str))
+                    )),
+                });
+                continue;
+            };
+            if seen.insert(at, column).is_some() {
+                self.problem(Problem::new(format!("--map: column `{column}` is mapped twice")));
+            }
+        }
+    }
+
+    fn resolve_relationship(
+        &mut self,
+        at: usize,
+        name: &str,
+        parents: &mut Parents<'_>,
+    ) -> Option<PlannedColumn> {
+        let column = self.header[at].as_str();
+        let resolved = relationship::parse(self.spec.object, column, name).and_then(|reference| {
+            let resolved = relationship::resolve(&reference, column, parents)?;
+            Ok((reference.lookup.name.clone(), resolved))
+        });
+        match resolved {
+            Ok((field, resolved)) => {
+                let lookup = self.spec.object.field(&field)?;
+                self.check_writable(column, lookup, false).then(|| PlannedColumn {
+                    source: at,
+                    name: column.to_owned(),
+                    header: resolved.header,
+                    field,
+                    kind: resolved.kind,
+                    treatment: Treatment::Pass,
+                })
+            }
+            Err(problem) => {
+                self.problem(problem);
+                None
+            }
+        }
+    }
+
+    /// Whether a column for this field is there but was refused for a reason
+    /// of its own, so that calling it missing would mislead.
+    fn spoiled(&self, field: &str) -> bool {
+        (0..self.header.len()).any(|at| match target(self.spec, self.header, at) {
+            Target::Name { name, .. } if relationship::is_reference(name) => {
+                relationship::parse(self.spec.object, "", name)
+                    .is_ok_and(|reference| reference.lookup.name == field)
+            }
+            Target::Name { name, .. } => name.eq_ignore_ascii_case(field),
+            Target::Dropped(_) => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! The integration tests: one binary with a module a theme, so that the
+//! dependencies are linked once.
+//!
+//! A file here that is not declared below would never run; `layering` fails
+//! then.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
+mod conservation;
+mod documents;
+mod layering;
+mod load;
+mod reconciling;
+mod support;
