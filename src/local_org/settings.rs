@@ -215,6 +215,9 @@ pub struct Settings {
     pub rows_beyond_allowance: RowsBeyondAllowance,
     /// Most jobs not yet ended at a time; no cap is documented.
     pub concurrent_jobs: Option<u64>,
+    /// Jobs that fail as a whole before any row, by their number: 1 is the
+    /// first this org ever made. For rehearsing such a failure.
+    pub fail_jobs: Vec<u64>,
     /// The user has "Bulk API Hard Delete" (section 2.2).
     pub hard_delete_permission: bool,
     /// What other users' jobs look like.
@@ -308,6 +311,7 @@ impl Default for Settings {
             batches_used_up: BatchesUsedUp::default(),
             rows_beyond_allowance: RowsBeyondAllowance::default(),
             concurrent_jobs: None,
+            fail_jobs: Vec::new(),
             hard_delete_permission: false,
             others_jobs: OthersJobs::default(),
             upload_base64_bytes: 150_000_000,

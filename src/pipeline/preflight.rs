@@ -377,7 +377,9 @@ async fn run_survey(
     found.map_err(|error| match error {
         ChunkError::Source(error) => PreflightError::Source(error),
         // A dry chunker writes nothing and has no taker that fails.
-        ChunkError::Spool { .. } | ChunkError::Sink(_) => PreflightError::Interrupted,
+        ChunkError::Spool { .. } | ChunkError::Sink(_) | ChunkError::Misplaced { .. } => {
+            PreflightError::Interrupted
+        }
     })
 }
 

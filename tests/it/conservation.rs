@@ -211,6 +211,6 @@ fn one_job_of_four_that_fails_as_a_whole_leaves_its_rows_unprocessed() {
     let jobs = summary["jobs"].as_array().unwrap();
     let failed: Vec<_> = jobs.iter().filter(|job| job["state"] == "Failed").collect();
     assert_eq!((jobs.len(), failed.len()), (4, 1));
-    let message = failed[0]["error"].as_str().unwrap();
-    assert_eq!(said.stdout.matches(message).count(), 1, "told once: {}", said.stdout);
+    assert!(failed[0]["error"].as_str().unwrap().starts_with("InternalServerError : "));
+    assert_eq!(said.stdout.matches("InternalServerError").count(), 1, "{}", said.stdout);
 }

@@ -233,7 +233,7 @@ fn what_a_person_reads_at_the_end() {
     ]}, {
         insta::assert_snapshot!(said.stdout);
     });
-    assert_eq!(said.stderr.lines().count(), 3, "the banner: {}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 5, "nothing but the banner: {}", said.stderr);
 }
 
 #[test]

@@ -12,8 +12,10 @@
 )]
 
 mod conservation;
+mod cutting;
 mod documents;
 mod layering;
 mod load;
+mod local_org_serve;
 mod reconciling;
 mod support;

@@ -13,7 +13,7 @@ use axum::{Extension, Router};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value as Json;
 
-use super::job::{Job, Shape};
+use super::job::Shape;
 use super::results::{Answer, ResultSet};
 use super::{Arriving, Ingest, multipart, results};
 use crate::local_org::errors::{ApiError, json_reply};
@@ -126,7 +126,7 @@ async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let limit = ingest.inner.settings.multipart_chars;
-    let job = if is_type(&headers, "application/json") {
+    let (_, reply) = if is_type(&headers, "application/json") {
         let body = small_body(&headers, body, JSON_LIMIT).await?;
         blocking(move || ingest.create(&body, &user.id, &version.0)).await?
     } else if is_type(&headers, "multipart/form-data") {
@@ -151,11 +151,7 @@ async fn create(
     } else {
         return Err(unsupported(&headers));
     };
-    Ok(reply(&job, Shape::Created))
-}
-
-fn reply(job: &Job, shape: Shape) -> Response {
-    json_reply(StatusCode::OK, &job.json(shape))
+    Ok(json_reply(StatusCode::OK, &reply))
 }
 
 async fn list(
@@ -184,7 +180,7 @@ async fn info(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let job = blocking(move || ingest.job(&id, &user.id)).await?;
-    Ok(reply(&job, Shape::Info))
+    Ok(json_reply(StatusCode::OK, &job.json(Shape::Info)))
 }
 
 async fn patch(
@@ -198,24 +194,21 @@ async fn patch(
         return Err(unsupported(&headers));
     }
     let body = small_body(&headers, body, JSON_LIMIT).await?;
-    let job = blocking(move || {
+    let reply = blocking(move || {
         let job = ingest.job(&id, &user.id)?;
         let body: Json = serde_json::from_slice(&body)
             .map_err(|error| ApiError::bad_request("JSON_PARSER_ERROR", error.to_string()))?;
         match body.get("state").and_then(Json::as_str) {
-            Some("UploadComplete") => ingest.close(&job)?,
-            Some("Aborted") => ingest.abort(&job)?,
+            Some("UploadComplete") => ingest.close(&job),
+            Some("Aborted") => ingest.abort(&job),
             Some(other) => {
-                return Err(super::illegal_state(format!("A job can't be set to state {other}")));
+                Err(super::illegal_state(format!("A job can't be set to state {other}")))
             }
-            None => {
-                return Err(ApiError::bad_request("INVALIDJOB", "InvalidJob : No state specified"));
-            }
+            None => Err(ApiError::bad_request("INVALIDJOB", "InvalidJob : No state specified")),
         }
-        Ok(job)
     })
     .await?;
-    Ok(reply(&job, Shape::Patched))
+    Ok(json_reply(StatusCode::OK, &reply))
 }
 
 async fn delete(

@@ -34,6 +34,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::catalogue::Catalogue;
 use super::clock::Clock;
 use super::errors::ApiError;
@@ -45,7 +47,7 @@ pub use super::store::Change;
 use super::store::{Effect, Store, StoreError};
 use create::Creator;
 pub(crate) use http::routes;
-use job::{Job, Progress, State, illegal_state};
+use job::{Job, Progress, Shape, State, illegal_state};
 use registry::Registry;
 use spool::{Spools, Upload};
 
@@ -244,24 +246,30 @@ impl Ingest {
         self.inner.registry.batches_used(self.inner.clock.now_ms())
     }
 
-    /// Creates a job (section 2.2).
+    /// Creates a job (section 2.2); gives it with the reply's body.
+    ///
+    /// # Errors
+    /// 400 when the body makes no job, or at an allowance that says so.
     pub(crate) fn create(
         &self,
         body: &[u8],
         user: &str,
         version: &str,
-    ) -> Result<Arc<Job>, ApiError> {
+    ) -> Result<(Arc<Job>, Json), ApiError> {
         self.create_job(body, user, version, None)
     }
 
     /// Creates a job together with its data (section 2.3).
+    ///
+    /// # Errors
+    /// As [`Ingest::create`].
     pub(crate) fn create_with(
         &self,
         body: &[u8],
         csv: &[u8],
         user: &str,
         version: &str,
-    ) -> Result<Arc<Job>, ApiError> {
+    ) -> Result<(Arc<Job>, Json), ApiError> {
         self.create_job(body, user, version, Some(csv))
     }
 
@@ -271,7 +279,7 @@ impl Ingest {
         user: &str,
         version: &str,
         csv: Option<&[u8]>,
-    ) -> Result<Arc<Job>, ApiError> {
+    ) -> Result<(Arc<Job>, Json), ApiError> {
         let inner = &self.inner;
         inner.expire();
         let now_ms = inner.clock.now_ms();
@@ -304,17 +312,17 @@ impl Ingest {
             });
             written.map_err(|error| ApiError::internal(&error))?;
             progress.uploads = 1;
+            inner.enter(&job, &mut progress, State::UploadComplete);
             *job.progress() = progress;
-            self.complete_upload(&job);
         }
-        Ok(job)
+        let reply = job.json(Shape::Created);
+        if csv.is_some() {
+            self.enqueue(&job);
+        }
+        Ok((job, reply))
     }
 
-    fn complete_upload(&self, job: &Arc<Job>) {
-        {
-            let mut progress = job.progress();
-            self.inner.enter(job, &mut progress, State::UploadComplete);
-        }
+    fn enqueue(&self, job: &Arc<Job>) {
         let delay = Duration::from_millis(self.inner.settings.start_delay_ms);
         self.inner.queue.add(Arc::clone(job), delay);
     }
@@ -384,14 +392,15 @@ impl Ingest {
         Ok(Some(arriving))
     }
 
-    /// Closes a job.
+    /// Closes a job; gives the reply's body, which a worker that is quick to
+    /// begin doesn't change.
     ///
     /// # Errors
     /// 400 `INVALIDJOBSTATE` when it isn't open, `INVALIDJOB` after a second
     /// upload, `CLIENTINPUTERROR` without any (a switch).
-    pub(crate) fn close(&self, job: &Arc<Job>) -> Result<(), ApiError> {
+    pub(crate) fn close(&self, job: &Arc<Job>) -> Result<Json, ApiError> {
         {
-            let progress = job.progress();
+            let mut progress = job.progress();
             if progress.state != State::Open {
                 return Err(illegal_state("Closing already Completed Job not allowed"));
             }
@@ -404,17 +413,19 @@ impl Ingest {
                     "ClientInputError : No data was uploaded for the job",
                 ));
             }
+            self.inner.enter(job, &mut progress, State::UploadComplete);
         }
-        self.complete_upload(job);
-        Ok(())
+        let reply = job.json(Shape::Patched);
+        self.enqueue(job);
+        Ok(reply)
     }
 
-    /// Aborts a job; what is committed stays, and so does the unit being
+    /// Aborts a job and gives the reply's body; what is committed stays, and so does the unit being
     /// worked on.
     ///
     /// # Errors
     /// 400 `INVALIDJOBSTATE` when it has ended.
-    pub(crate) fn abort(&self, job: &Arc<Job>) -> Result<(), ApiError> {
+    pub(crate) fn abort(&self, job: &Arc<Job>) -> Result<Json, ApiError> {
         {
             let mut progress = job.progress();
             if progress.state.is_terminal() {
@@ -423,7 +434,7 @@ impl Ingest {
             self.inner.enter(job, &mut progress, State::Aborted);
         }
         self.inner.queue.look_again();
-        Ok(())
+        Ok(job.json(Shape::Patched))
     }
 
     /// Removes a job, its data and results.

@@ -209,6 +209,10 @@ fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
         }
         (rows, newest)
     };
+    if inner.settings.fail_jobs.contains(&job.number) {
+        let message = "InternalServerError : Unable to process the job, as fail-jobs says";
+        return Err(WorkError::Refused(JobError(message.to_owned())));
+    }
     let length = inner.spools.len(job.number, Spool::Upload)?;
     let upload = inner.spools.read(job.number, Spool::Upload, length)?;
     let cut = cut(upload, &job.spec, &inner.settings, rows)?.map_err(WorkError::Refused)?;

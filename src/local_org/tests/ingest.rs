@@ -12,7 +12,13 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const CSV: (&str, &str) = ("content-type", "text/csv");
 
 impl Rig {
-    async fn ingest(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    async fn ingest(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
         let path = format!("/services/data/v66.0/jobs/ingest{path}");
         self.client.send(method, &path, headers, body).await
     }
@@ -40,16 +46,29 @@ impl Rig {
 async fn a_job_runs_through_all_its_calls() {
     let rig = Rig::new().await;
     let id = rig.job("Account", "insert").await;
-    let reply = rig.ingest("PUT", &format!("/{id}/batches/"), &[CSV], "Name,AnnualRevenue\nAcme,45800000\n,1\n").await;
+    let reply = rig
+        .ingest(
+            "PUT",
+            &format!("/{id}/batches/"),
+            &[CSV],
+            "Name,AnnualRevenue\nAcme,45800000\n,1\n",
+        )
+        .await;
     assert_eq!((reply.status, reply.body.len()), (201, 0));
     let reply = rig.close(&id).await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.json()["state"], "UploadComplete");
     let info = rig.ended(&id).await;
-    assert_eq!((info["state"].as_str(), info["numberRecordsProcessed"].as_u64()), (Some("JobComplete"), Some(2)));
+    assert_eq!(
+        (info["state"].as_str(), info["numberRecordsProcessed"].as_u64()),
+        (Some("JobComplete"), Some(2))
+    );
     for (set, part) in [
         ("successfulResults", "\"true\",\"Acme\",\"4.58E7\"\n"),
-        ("FAILEDRESULTS/", "\"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --\",\"\",\"1.0\"\n"),
+        (
+            "FAILEDRESULTS/",
+            "\"\",\"REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --\",\"\",\"1.0\"\n",
+        ),
         ("unprocessedRecords", "Name,AnnualRevenue\n"),
     ] {
         let reply = rig.ingest("GET", &format!("/{id}/{set}"), &[], "").await;
@@ -64,10 +83,16 @@ async fn a_job_runs_through_all_its_calls() {
     assert_eq!(limits["DailyBulkApiBatches"], json!({"Max": 15_000, "Remaining": 14_999}));
     assert_eq!(rig.column("SELECT Name FROM Account", "Name").await, ["Acme"]);
     let list = rig.ingest("GET", "?jobType=V2Ingest", &[], "").await.json();
-    assert_eq!((list["done"].as_bool(), list["records"][0]["id"].as_str()), (Some(true), Some(id.as_str())));
+    assert_eq!(
+        (list["done"].as_bool(), list["records"][0]["id"].as_str()),
+        (Some(true), Some(id.as_str()))
+    );
     let reply = rig.ingest("DELETE", &format!("/{id}"), &[], "").await;
     assert_eq!((reply.status, reply.body.len()), (204, 0));
-    assert_eq!(rig.ingest("GET", &format!("/{id}"), &[], "").await.refusal(), (404, "NOT_FOUND".to_owned()));
+    assert_eq!(
+        rig.ingest("GET", &format!("/{id}"), &[], "").await.refusal(),
+        (404, "NOT_FOUND".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -81,7 +106,14 @@ async fn refusals_have_their_status_and_code() {
         ("POST", "", &[JSON], "{", 400, "JSON_PARSER_ERROR"),
         ("POST", "", &[JSON], "[]", 400, "JSON_PARSER_ERROR"),
         ("PUT", &batches, &[JSON], "Name\n", 415, "UNSUPPORTED_MEDIA_TYPE"),
-        ("PUT", &batches, &[CSV, ("content-encoding", "br")], "Name\n", 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (
+            "PUT",
+            &batches,
+            &[CSV, ("content-encoding", "br")],
+            "Name\n",
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
         ("PUT", &batches, &[CSV, ("content-encoding", "gzip")], "Name\n", 400, "CLIENTINPUTERROR"),
         ("PUT", "/750Lo0000000099/batches", &[CSV], "Name\n", 404, "NOT_FOUND"),
         ("PATCH", &path, &[JSON], r#"{"state":"Open"}"#, 400, "INVALIDJOBSTATE"),

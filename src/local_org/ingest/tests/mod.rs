@@ -72,8 +72,10 @@ struct Table {
 
 impl Table {
     fn parse(text: &str) -> Table {
-        let mut reader =
-            ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut reader = ::csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
         let mut records = reader
             .records()
             .map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<String>>());
@@ -136,7 +138,7 @@ impl Org {
     }
 
     fn create(&self, body: Json) -> Arc<Job> {
-        self.ingest.create(body.to_string().as_bytes(), &self.user, VERSION).unwrap()
+        self.ingest.create(body.to_string().as_bytes(), &self.user, VERSION).unwrap().0
     }
 
     fn refused(&self, body: Json) -> ApiError {
