@@ -99,7 +99,7 @@ async fn answer(
     // Nothing is written, and no file made, before the org has agreed.
     let first = pages.next_page().await.map_err(|error| call_error(&error, Phase::Preflight))?;
     let (total, mut records) = match first {
-        Some(page) if page.records.is_empty() && page.total > 0 => {
+        Some(page) if is_count(&args.soql) => {
             (1, vec![Record(vec![("count".into(), FieldValue::Number(page.total.into()))])])
         }
         Some(page) => (page.total, page.records),
@@ -315,6 +315,13 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// Whether a query asks for a bare count, which comes without records.
+fn is_count(soql: &str) -> bool {
+    let bare: String =
+        soql.chars().filter(|c| !c.is_whitespace()).take(17).collect::<String>().to_lowercase();
+    bare == "selectcount()from"
+}
+
 /// The columns of a query: the fields as the SOQL lists them, so that a null
 /// parent does not take its column away; where it lists something else
 /// (functions, aliases), what the first page holds.
@@ -448,6 +455,13 @@ mod tests {
         assert!(text.contains("Account.Name") && text.contains("Acme"));
         assert!(text.ends_with("2 of 7 records\n"), "{text}");
         assert_eq!(written(SOQL, Format::Table, "[]"), "0 of 7 records\n");
+    }
+
+    #[test]
+    fn a_bare_count_is_told_from_a_counted_field() {
+        assert!(is_count(" SELECT Count( )\nFROM Account"));
+        assert!(!is_count("SELECT COUNT(Id) FROM Account"));
+        assert!(!is_count("é"));
     }
 
     #[test]

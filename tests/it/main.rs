@@ -11,6 +11,7 @@
     reason = "helpers of tests fail by panicking, like the tests themselves"
 )]
 
+mod client;
 mod conservation;
 mod cutting;
 mod documents;
