@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::context::ProgressView;
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
-use crate::domain::{DEFAULT_CHUNK_ROWS, MAX_JOB_BYTES, Operation};
+use crate::domain::{DEFAULT_CHUNK_ROWS, Event, MAX_JOB_BYTES, Operation};
 use crate::pipeline::{self, LoadRequest, Prepared, RunFolder, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
@@ -229,13 +230,15 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        if let Some(expected) = &args.expect_org {
-            org::check_expected(connected.org.identity(), expected)?;
-        }
-        let summary = go(&args, context, &connected.org, &progress).await;
+        let ended = go(&args, context, &connected.org, &progress).await;
         connected.close().await;
+        let ended = ended?;
+        let written = ended.write();
+        progress.sink().announce(ended.event());
         progress.finish();
-        summary?.conclude(context)
+        let exit = ended.show(context)?;
+        written?;
+        Ok(exit)
     })
 }
 
@@ -247,12 +250,19 @@ async fn go(
     progress: &Progress,
 ) -> Result<summary::Ended, CliError> {
     let events = progress.sink();
+    if let Some(expected) = &args.expect_org {
+        org::check_expected(org.identity(), expected)?;
+    }
     let request = args.request(&context.global.runs_dir);
     let prepared = pipeline::prepare(request, org.clone(), Arc::clone(&events))
         .await
         .map_err(|error| refusal::of(&error))?;
     progress.clear();
-    context.say(&banner::text(&prepared));
+    let banner = banner::text(&prepared);
+    context.say(&banner);
+    if context.progress_view() == ProgressView::Json {
+        events.announce(Event::Note { text: banner });
+    }
     ask(args, context, &prepared)?;
 
     let folder = RunFolder::create(&context.global.runs_dir).map_err(|(path, error)| {
@@ -265,13 +275,11 @@ async fn go(
     let ended = pipeline::load(prepared, folder, args.settings(), Arc::clone(&events), stop).await;
     let end = ended.map_err(|error| {
         CliError::repair("run", "the run broke off").caused_by(&error).hint(format!(
-            "What was sent is in the ledger in {}; nothing of it is sent again by itself.",
+            "Mend what is named. What was sent, if anything, is in the ledger in {}.",
             facts.folder.display()
         ))
     })?;
-    let ended = summary::build(&facts, end, org);
-    events.announce(ended.event());
-    Ok(ended)
+    Ok(summary::build(&facts, end, org))
 }
 
 /// The questions of the contract (docs/cli.md): every write to production,

@@ -31,12 +31,33 @@ use crate::reconciler::{
 use crate::salesforce::{CallError, OpenTarget, UploadBody};
 use crate::uploader::{ChunkBody, UploadError};
 
-/// How often result sets are fetched when they don't add up, before rows are
-/// disputed. The service is known to show results a moment late.
-const READINGS: u32 = 4;
+/// Pauses between readings of the result sets of a complete job that don't add
+/// up, before rows are disputed: the service may show results a moment late.
+const LATE_RESULTS: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// Pause before the second reading; doubled for each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Pauses between readings of the sets of a job that failed or was aborted
+/// after it had begun: batches that run may still finish, so two readings in a
+/// row have to agree.
+const RUNNING_OUT: [Duration; 6] = [
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+];
+
+/// The pause for one that had not worked a row by its own counters.
+const NOTHING_BEGUN: [Duration; 7] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+];
 
 /// How many attempts carried a chunk's rows to a closed job: one. Those before
 /// it were given up unclosed, and nothing is sent again after a close.
@@ -67,6 +88,12 @@ pub(super) enum LaneError {
         /// Why.
         source: ReconcileError,
     },
+    /// Two readings of its result sets never agreed.
+    #[error("the results of job {job} still change, minutes after it ended")]
+    StillChanging {
+        /// Job id.
+        job: String,
+    },
     /// The outcome file can't be written.
     #[error("the outcomes can't be written")]
     Outcomes(#[from] OutcomeError),
@@ -92,7 +119,10 @@ impl LaneError {
         let reason = match call {
             Some(call) if call.is_allowance() => StopReason::Allowance(call.brief()),
             Some(call) if call.is_transient() => StopReason::Unreachable(call.brief()),
-            _ => StopReason::Repair(text.clone()),
+            None if matches!(self, LaneError::StillChanging { .. }) => {
+                StopReason::Unreachable("its results still change".to_owned())
+            }
+            call => StopReason::Repair { text: text.clone(), call: call.cloned() },
         };
         (reason, text)
     }
@@ -142,7 +172,7 @@ impl<'a> Lane<'a> {
 
         let ended = tokio::select! {
             ended = run.poller.terminal(chunk.number, &closed.job, chunk.rows.len()) => ended,
-            () = run.stop.asked() => return Ok(None),
+            () = run.stop.detached() => return Ok(None),
         };
         let info = match ended {
             Ok(watched) => Some(watched.info),
@@ -160,7 +190,7 @@ impl<'a> Lane<'a> {
             None => self.dispute_all(&chunk, &closed.job, closed.attempt).await?,
         };
         self.settle(&chunk, closed.attempt, reading).await?;
-        Ok(Some(run.settled(chunk, Some(closed.attempt))))
+        Ok(Some(run.settled(&chunk, Some(closed.attempt))))
     }
 
     fn body(&self, chunk: &PlannedChunk) -> ChunkBody {
@@ -217,6 +247,10 @@ impl<'a> Lane<'a> {
             })
             .await?;
         if let Some(message) = &info.error_message {
+            // Every further job would fail the same way (I9).
+            if message.starts_with("ExceededQuota") {
+                self.run.stop.ask(StopReason::Allowance(message.clone()));
+            }
             self.run.events.announce(Event::JobFailed {
                 chunk: number,
                 job: job.to_owned(),
@@ -236,30 +270,36 @@ impl<'a> Lane<'a> {
         info: &JobInfo,
     ) -> Result<Reading, LaneError> {
         let may_grow = info.state != JobState::JobComplete;
-        let mut before: Option<ChunkProof> = None;
-        let mut pause = FIRST_PAUSE;
-        for reading in 1.. {
-            let last = reading >= READINGS;
-            let found = match self.read_once(chunk, job, attempt).await {
-                Ok(found) => found,
-                // A set that breaks off is fetched again; it is never final.
-                Err(LaneError::Reconcile { .. }) if !last => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                    continue;
+        let pauses: &[Duration] = match (may_grow, info.records_processed) {
+            (false, _) => &LATE_RESULTS,
+            (true, Some(0)) => &NOTHING_BEGUN,
+            (true, _) => &RUNNING_OUT,
+        };
+        let mut before: Option<String> = None;
+        for pause in pauses.iter().copied().map(Some).chain([None]) {
+            match (self.read_once(chunk, job, attempt).await, pause) {
+                (Ok(found), pause) => {
+                    let digest = &found.outcomes.digest;
+                    let settled = if may_grow {
+                        before.as_ref() == Some(digest)
+                    } else {
+                        found.proof.shortfall == 0 || pause.is_none()
+                    };
+                    if settled {
+                        self.check_counters(chunk, job, info, &found.proof);
+                        return Ok(found);
+                    }
+                    before = Some(digest.clone());
                 }
-                Err(error) => return Err(error),
-            };
-            let agrees = before.as_ref().is_some_and(|before| before.tally == found.proof.tally);
-            if last || (found.proof.shortfall == 0 && (!may_grow || agrees)) {
-                self.check_counters(chunk, job, info, &found.proof);
-                return Ok(found);
+                // A set that breaks off is fetched again; it is never final.
+                (Err(LaneError::Reconcile { .. }), Some(_)) => {}
+                (Err(error), _) => return Err(error),
             }
-            before = Some(found.proof);
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
         }
-        Err(LaneError::Interrupted)
+        Err(LaneError::StillChanging { job: job.to_owned() })
     }
 
     async fn read_once(
@@ -401,8 +441,14 @@ async fn on_cpu<T: Send + 'static>(
     let (done, wait) = tokio::sync::oneshot::channel();
     rayon::spawn(move || {
         // Nobody waits any more when the run was dropped.
-        if !done.is_closed() {
-            let _ = done.send(work());
+        if done.is_closed() {
+            return;
+        }
+        // A panic on rayon's pool would end the process and with it the
+        // account of every other chunk; here it ends this lane.
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            Ok(result) => drop(done.send(result)),
+            Err(_) => tracing::error!("reconciling a chunk panicked"),
         }
     });
     wait.await.unwrap_or(Err(LaneError::Interrupted))

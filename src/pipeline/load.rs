@@ -12,7 +12,8 @@ use super::results::{Settled, write_results};
 use super::{Prepared, RunFolder, Stop, StopReason};
 use crate::chunker::PlannedChunk;
 use crate::domain::{
-    Event, FailureGroups, JobState, Reason, SharedSink, Status, Tally, Verdict, verdict,
+    Event, FailureGroups, JobState, Reason, SharedSink, Status, Tally, Verdict, error_chain,
+    verdict,
 };
 use crate::ledger::{
     Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger, SourceRecord,
@@ -33,6 +34,9 @@ pub(super) const RECONCILING: usize = 2;
 
 /// Ordinal of the one source of a load.
 pub(super) const SOURCE: u32 = 1;
+
+/// Notes a summary keeps.
+const MOST_NOTES: usize = 200;
 
 /// A job of a run, for the summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,17 +177,33 @@ impl Run {
     }
 
     /// A chunk whose outcomes are on disk, with the attempt that carried it.
-    pub(super) fn settled(&self, chunk: PlannedChunk, attempt: Option<u32>) -> Settled {
+    pub(super) fn settled(&self, chunk: &PlannedChunk, attempt: Option<u32>) -> Settled {
         let number = chunk.number;
         let rejected = (chunk.rejected > 0).then(|| self.folder.rejected(number));
         let sent = attempt.map(|attempt| self.folder.outcomes(number, attempt));
-        Settled { chunk, outcomes: rejected.into_iter().chain(sent).collect() }
+        Settled {
+            number,
+            stretch: chunk.stretch,
+            outcomes: rejected.into_iter().chain(sent).collect(),
+        }
+    }
+
+    /// Something of ours broke; the run winds down.
+    fn broke(&self, error: &LoadError) {
+        let text = error_chain(error);
+        self.note(text.clone());
+        self.stop.ask(StopReason::repair(text));
     }
 
     /// Tells a person something, now and in the summary.
     pub(super) fn note(&self, text: String) {
         self.events.announce(Event::Note { text: text.clone() });
-        self.with_books(|books| books.notes.push(text));
+        self.with_books(|books| {
+            // A summary is for reading; the events have them all (I6).
+            if books.notes.len() < MOST_NOTES {
+                books.notes.push(text);
+            }
+        });
     }
 }
 
@@ -201,7 +221,14 @@ pub async fn load(
     stop: Stop,
 ) -> Result<LoadEnd, LoadError> {
     let started = jiff::Timestamp::now();
-    let ledger = open_ledger(&prepared, &folder, command, started)?;
+    let ledger = match open_ledger(&prepared, &folder, command, started) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            // Nothing was sent, so nothing is left behind.
+            folder.discard();
+            return Err(error.into());
+        }
+    };
     let lanes = prepared.request.lanes.max(1);
     events.announce(Event::RunStarted {
         run_id: folder.id.clone(),
@@ -222,6 +249,7 @@ pub async fn load(
         stop,
     });
     let timer = max_wait(&run);
+    let herald = herald(&run);
 
     let (planned, chunks) = mpsc::channel(PLANNED_AHEAD);
     // Only numbers travel here; the bound is far above what can be waiting.
@@ -238,17 +266,23 @@ pub async fn load(
     work_off(&run, chunks, &settled, lanes).await;
     drop(settled);
 
-    let totals = finished("planner", planner.await)?;
-    let written: Result<Vec<WrittenFile>, _> = finished("results", writer.await)?;
-    if let Some(timer) = timer {
-        timer.abort();
+    // Whatever broke, the run still ends with its account: outcomes are on
+    // disk, and the result files can be made again from them.
+    let totals = planner.await.unwrap_or_else(|error| {
+        run.broke(&LoadError::Stage(format!("planner: {error}")));
+        PlanTotals::default()
+    });
+    let written = writer
+        .await
+        .unwrap_or_else(|error| Err(LoadError::Stage(format!("results: {error}"))))
+        .unwrap_or_else(|error| {
+            run.broke(&error);
+            Vec::new()
+        });
+    for helper in timer.into_iter().chain([herald]) {
+        helper.abort();
     }
-    let result_files = written?;
-    end(&run, totals, result_files, started).await
-}
-
-fn finished<T>(stage: &str, joined: Result<T, tokio::task::JoinError>) -> Result<T, LoadError> {
-    joined.map_err(|error| LoadError::Stage(format!("{stage}: {error}")))
+    end(&run, totals, written, started).await
 }
 
 fn open_ledger(
@@ -299,6 +333,17 @@ fn open_ledger(
     Ok(SharedLedger::new(ledger))
 }
 
+/// Tells at once that the run winds down: uploads in flight may take a while.
+fn herald(run: &Arc<Run>) -> tokio::task::JoinHandle<()> {
+    let (stop, events) = (run.stop.clone(), Arc::clone(&run.events));
+    tokio::spawn(async move {
+        stop.asked().await;
+        if let Some(reason) = stop.reason() {
+            events.announce(Event::Stopping { reason: reason.describe() });
+        }
+    })
+}
+
 fn max_wait(run: &Arc<Run>) -> Option<tokio::task::JoinHandle<()>> {
     let wait = run.prepared.request.max_wait?;
     let run = Arc::clone(run);
@@ -319,7 +364,8 @@ async fn work_off(
     let mut busy = JoinSet::new();
     while let Some(chunk) = chunks.recv().await {
         let Ok(permit) = Arc::clone(&free).acquire_owned().await else { break };
-        // Chunks planned before the word came are left to `resume`.
+        watch_allowance(run);
+        // Chunks planned before the word came stay in the ledger, unsent.
         if run.stop.is_asked() {
             break;
         }
@@ -346,7 +392,19 @@ async fn work_off(
     while chunks.recv().await.is_some() {}
     while let Some(lane) = busy.join_next().await {
         if let Err(error) = lane {
-            run.stop.ask(StopReason::Repair(format!("a lane broke off: {error}")));
+            run.stop.ask(StopReason::repair(format!("a lane broke off: {error}")));
+        }
+    }
+}
+
+/// Stops making jobs while there are still calls to end those at work (I9).
+fn watch_allowance(run: &Run) {
+    // What a lane's job may take until its results are in.
+    const CALLS_OF_A_JOB: u64 = 16;
+    if let Some((used, granted)) = run.prepared.org.usage().daily_calls {
+        let lanes = run.prepared.request.lanes as u64;
+        if used.saturating_add(CALLS_OF_A_JOB * (lanes + 1)) > granted {
+            run.stop.ask(StopReason::Allowance(format!("{used} of {granted} daily API calls")));
         }
     }
 }
@@ -372,7 +430,12 @@ async fn end(
         )
     });
     tally.read = tally.read.max(totals.read);
-    let reason = stopped.as_ref().map_or(Reason::Finished, StopReason::reason);
+    let mut reason = stopped.as_ref().map_or(Reason::Finished, StopReason::reason);
+    let mut stopped = stopped;
+    if reason == Reason::Interrupted && totals.exhausted && tally.pending() == 0 {
+        // The word came when there was nothing left to stop.
+        (reason, stopped) = (Reason::Finished, None);
+    }
     let verdict = verdict([reason], &tally);
     let record = RunEnd {
         status: match verdict.status {

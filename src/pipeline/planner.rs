@@ -67,7 +67,7 @@ pub(super) fn plan_chunks(
         Err(error) => {
             let text = error_chain(&error);
             run.note(text.clone());
-            run.stop.ask(StopReason::Repair(text));
+            run.stop.ask(StopReason::repair(text));
         }
     }
     totals
@@ -152,7 +152,7 @@ impl ChunkSink for Planner<'_> {
             let tally =
                 Tally { read: chunk.read_rows, rejected: chunk.rejected, ..Tally::default() };
             ledger.chunk_reconciled(chunk.number, &tally).map_err(io::Error::other)?;
-            self.settled.blocking_send(run.settled(chunk, None)).is_ok()
+            self.settled.blocking_send(run.settled(&chunk, None)).is_ok()
         } else {
             self.planned.blocking_send(chunk).is_ok()
         };

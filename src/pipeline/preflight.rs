@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::planner::chunker_options;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
-use crate::domain::{Event, ObjectDescription, Operation, ROWS_PER_BATCH, SharedSink};
+use crate::domain::{Event, ObjectDescription, Operation, ROWS_PER_BATCH, SharedSink, error_chain};
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
@@ -82,6 +82,31 @@ pub struct Estimate {
     pub seconds: u64,
 }
 
+/// What a load takes of one of the org's allowances (I9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// What is counted.
+    pub of: &'static str,
+    /// What the load takes, about.
+    pub needed: u64,
+    /// What the org still grants.
+    pub remaining: u64,
+}
+
+/// The allowances a load draws on, as far as the org tells.
+fn allowances(estimate: &Estimate, limits: Option<&Limits>, org: &Org) -> Vec<Allowance> {
+    let batches = limits.and_then(Limits::daily_bulk_batches).map(|limit| limit.remaining);
+    // Every reply tells of calls, also to users who may not read the limits.
+    let calls = limits
+        .and_then(Limits::daily_api_requests)
+        .map(|limit| limit.remaining)
+        .or_else(|| org.usage().daily_calls.map(|(used, max)| max.saturating_sub(used)));
+    [("batches", estimate.batches, batches), ("API calls", estimate.api_calls, calls)]
+        .into_iter()
+        .filter_map(|(of, needed, remaining)| Some(Allowance { of, needed, remaining: remaining? }))
+        .collect()
+}
+
 /// A load that may start.
 pub struct Prepared {
     /// What was asked for.
@@ -147,12 +172,15 @@ pub enum PreflightError {
         twin: u64,
     },
     /// The day's allowance does not suffice.
-    #[error("the load takes {needed} batches, the org grants {remaining} more in these 24 hours")]
+    #[error(
+        "the load takes about {} {}, the org grants {} more in these 24 hours",
+        allowance.needed,
+        allowance.of,
+        allowance.remaining
+    )]
     Allowance {
-        /// Batches the load takes.
-        needed: u64,
-        /// Batches left.
-        remaining: u64,
+        /// Which, and how much.
+        allowance: Allowance,
     },
     /// The same was loaded before, or is being loaded.
     #[error(
@@ -192,7 +220,11 @@ pub async fn prepare(
     };
     let source = Arc::new(source);
     let object = describe(&org, &request.object).await?;
-    refuse_accidental_repeat(&request, &org, &source, &object)?;
+    let unreadable = {
+        let (request, source) = (request.clone(), Arc::clone(&source));
+        let (org_id, object) = (org.identity().org_id.clone(), object.name.clone());
+        blocking(move || refuse_accidental_repeat(&request, &org_id, &source, &object)).await??
+    };
     let plan = Arc::new(compile_plan(&request, &org, &source, &object).await?);
 
     let bytes = source.identity().bytes;
@@ -221,18 +253,26 @@ pub async fn prepare(
         });
     }
 
-    let limits = org.limits().await.ok();
+    let limits = match org.limits().await {
+        Ok(limits) => Some(limits),
+        // Without "View Setup and Configuration".
+        Err(error) if error.status == Some(403) && !error.is_allowance() => None,
+        Err(error) => return Err(error.into()),
+    };
     let estimate = estimate(&request, survey.as_ref(), bytes, &sizing);
-    if let Some(batches) = limits.as_ref().and_then(Limits::daily_bulk_batches)
-        && estimate.counted
-        && batches.remaining < estimate.batches
-    {
-        return Err(PreflightError::Allowance {
-            needed: estimate.batches,
-            remaining: batches.remaining,
-        });
+    for allowance in allowances(&estimate, limits.as_ref(), &org) {
+        if estimate.counted && allowance.remaining < allowance.needed {
+            return Err(PreflightError::Allowance { allowance });
+        }
     }
-    let notes = notes(&plan, survey.as_ref(), limits.as_ref(), &estimate);
+    let mut notes = notes(
+        &plan,
+        survey.as_ref(),
+        request.duplicates,
+        limits.is_some(),
+        &allowances(&estimate, limits.as_ref(), &org),
+    );
+    notes.extend(unreadable);
     Ok(Prepared { request, org, object, source, plan, survey, sizing, estimate, limits, notes })
 }
 
@@ -257,29 +297,41 @@ async fn describe(org: &Org, name: &str) -> Result<ObjectDescription, PreflightE
     }
 }
 
+/// Refuses what was loaded before; gives a note for each ledger that could not
+/// be read, for nothing is known of its run.
 fn refuse_accidental_repeat(
     request: &LoadRequest,
-    org: &Org,
+    org_id: &str,
     source: &CsvSource,
-    object: &ObjectDescription,
-) -> Result<(), PreflightError> {
+    object: &str,
+) -> Result<Vec<String>, PreflightError> {
     if request.again {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let identity = source.identity();
     let earlier = ledger::find_earlier(
         &request.runs_dir,
         &[SourceIdentity { bytes: identity.bytes, edge_digest: identity.digest.clone() }],
-        &org.identity().org_id,
-        &object.name,
+        org_id,
+        object,
         request.operation,
     )?;
     // A finished upsert or update may run every night; a finished insert would
-    // double its rows, and an unfinished run is to be resumed.
-    match earlier.runs.into_iter().find(EarlierRun::forbids_another) {
-        Some(run) => Err(PreflightError::Earlier { run: Box::new(run) }),
-        None => Ok(()),
+    // double its rows, and an unfinished run may still be at work.
+    if let Some(run) = earlier.runs.into_iter().find(EarlierRun::forbids_another) {
+        return Err(PreflightError::Earlier { run: Box::new(run) });
     }
+    Ok(earlier
+        .unreadable
+        .into_iter()
+        .map(|(folder, error)| {
+            format!(
+                "the ledger in {} can't be read ({}), so what that run loaded is not known",
+                folder.display(),
+                error_chain(&error)
+            )
+        })
+        .collect())
 }
 
 async fn compile_plan(
@@ -342,10 +394,9 @@ impl Prepared {
 
     /// Whether it takes more than half of what the org still grants.
     pub fn takes_much(&self) -> bool {
-        self.limits
-            .as_ref()
-            .and_then(Limits::daily_bulk_batches)
-            .is_some_and(|batches| self.estimate.batches.saturating_mul(2) > batches.remaining)
+        allowances(&self.estimate, self.limits.as_ref(), &self.org)
+            .iter()
+            .any(|allowance| allowance.needed.saturating_mul(2) > allowance.remaining)
     }
 }
 
@@ -413,8 +464,9 @@ fn estimate(
 fn notes(
     plan: &Plan,
     survey: Option<&Rehearsal>,
-    limits: Option<&Limits>,
-    estimate: &Estimate,
+    duplicates: Option<Duplicates>,
+    has_limits: bool,
+    allowances: &[Allowance],
 ) -> Vec<String> {
     let mut notes: Vec<String> = plan.notes.clone();
     if let Some(survey) = survey {
@@ -424,18 +476,24 @@ fn notes(
             "the source is over 1 GB and was not split through first; --scan does that".to_owned(),
         );
     }
-    if limits.is_none() {
+    if !has_limits {
         notes.push(
             "this user may not read the org's limits; they are watched on the way".to_owned(),
         );
     }
-    if let Some(batches) = limits.and_then(Limits::daily_bulk_batches)
-        && estimate.batches.saturating_mul(2) > batches.remaining
-    {
-        notes.push(format!(
-            "takes about {} of the {} batches the org still grants in these 24 hours",
-            estimate.batches, batches.remaining
-        ));
+    for allowance in allowances {
+        if allowance.needed.saturating_mul(2) > allowance.remaining {
+            notes.push(format!(
+                "takes about {} of the {} {} the org still grants in these 24 hours",
+                allowance.needed, allowance.remaining, allowance.of
+            ));
+        }
+    }
+    if survey.is_none() && plan.key.is_some() && duplicates.is_none() {
+        notes.push(
+            "rows of a chunk that share their key will be rejected (--duplicates reject)"
+                .to_owned(),
+        );
     }
     notes
 }

@@ -11,15 +11,16 @@ use tokio::sync::mpsc;
 
 use super::StopReason;
 use super::load::{LoadError, Run};
-use crate::chunker::PlannedChunk;
 use crate::domain::{Event, error_chain};
 use crate::reconciler::{MergedOutcomes, ResultFiles, WrittenFile};
-use crate::rows::SourceRows as _;
+use crate::rows::{SourceRows as _, Stretch};
 
 /// A chunk all of whose rows have their outcome on disk.
 pub(super) struct Settled {
-    /// The chunk.
-    pub(super) chunk: PlannedChunk,
+    /// Chunk number.
+    pub(super) number: u64,
+    /// Where its rows lie in the source.
+    pub(super) stretch: Stretch,
     /// Files that hold its outcomes, the oldest attempt first.
     pub(super) outcomes: Vec<std::path::PathBuf>,
 }
@@ -31,7 +32,7 @@ pub(super) fn write_results(
 ) -> Result<Vec<WrittenFile>, LoadError> {
     let written = write_in_order(run, settled);
     if let Err(error) = &written {
-        run.stop.ask(StopReason::Repair(error_chain(error)));
+        run.stop.ask(StopReason::repair(error_chain(error)));
     }
     written
 }
@@ -44,14 +45,15 @@ fn write_in_order(
     let name = source.path().file_name().unwrap_or(source.path().as_os_str());
     let name = name.to_string_lossy().into_owned();
     let mut files = ResultFiles::create(run.folder.path(), source.header())?;
-    // Chunks that wait for one before them: as many as lanes run ahead of it.
+    // Chunks that wait for one before them; some 200 bytes each, of which a
+    // source of a billion rows makes a few thousand.
     let mut waiting = BTreeMap::new();
     let (mut next, mut rows) = (1, 0);
     while let Some(chunk) = settled.blocking_recv() {
-        waiting.insert(chunk.chunk.number, chunk);
+        waiting.insert(chunk.number, chunk);
         while let Some(ready) = waiting.remove(&next) {
             let mut outcomes = MergedOutcomes::open(&ready.outcomes)?;
-            let appended = files.append(&name, source, ready.chunk.stretch, &mut outcomes)?;
+            let appended = files.append(&name, source, ready.stretch, &mut outcomes)?;
             if appended.missing > 0 {
                 return Err(LoadError::Stage(format!(
                     "{} rows of chunk {next} have no outcome",

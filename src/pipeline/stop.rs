@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::domain::Reason;
+use crate::salesforce::CallError;
 
 /// Why a run winds down before its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum StopReason {
     /// The user or the system asked (Ctrl-C, SIGTERM).
     Signal,
@@ -18,16 +19,33 @@ pub enum StopReason {
     /// The org grants no more for now.
     Allowance(String),
     /// Something has to be repaired before anybody can go on.
-    Repair(String),
+    Repair {
+        /// What, in a clause.
+        text: String,
+        /// The call behind it, if it was one.
+        call: Option<CallError>,
+    },
 }
 
 impl StopReason {
+    /// Something to repair that no call told of.
+    pub fn repair(text: impl Into<String>) -> Self {
+        StopReason::Repair { text: text.into(), call: None }
+    }
+
     /// What it means for the end of the run.
-    pub fn reason(&self) -> Reason {
+    pub const fn reason(&self) -> Reason {
         match self {
-            StopReason::Repair(_) => Reason::Broken,
+            StopReason::Repair { .. } => Reason::Broken,
             _ => Reason::Interrupted,
         }
+    }
+
+    /// Whether jobs that were closed are left to themselves (I5). For the
+    /// other reasons no new ones are begun, and those at work are carried to
+    /// their end: their results can be had.
+    const fn detaches(&self) -> bool {
+        matches!(self, StopReason::Signal | StopReason::MaxWait | StopReason::Unreachable(_))
     }
 
     /// One clause for people.
@@ -37,49 +55,55 @@ impl StopReason {
             StopReason::MaxWait => "the time of --max-wait is over".to_owned(),
             StopReason::Unreachable(why) => format!("the org can't be reached ({why})"),
             StopReason::Allowance(why) => format!("the org's allowance is used up ({why})"),
-            StopReason::Repair(why) => why.clone(),
+            StopReason::Repair { text, .. } => text.clone(),
         }
     }
+}
+
+/// What the stages hear.
+#[derive(Debug, Clone, Default)]
+struct Word {
+    reason: Option<StopReason>,
+    detach: bool,
 }
 
 /// A switch from running to winding down. The first reason stands, except that
 /// one that needs a repair replaces one that does not.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    word: Arc<watch::Sender<Option<StopReason>>>,
+    word: Arc<watch::Sender<Word>>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Stop { word: Arc::new(watch::Sender::new(None)) }
+        Stop { word: Arc::new(watch::Sender::new(Word::default())) }
     }
 }
 
 impl Stop {
     /// Asks every stage to wind down.
     pub fn ask(&self, reason: StopReason) {
-        self.word.send_if_modified(|word| match (&word, &reason) {
-            (None, _) => {
-                *word = Some(reason);
-                true
+        self.word.send_modify(|word| {
+            word.detach |= reason.detaches();
+            let replaces = match &word.reason {
+                None => true,
+                Some(StopReason::Repair { .. }) => false,
+                Some(_) => matches!(reason, StopReason::Repair { .. }),
+            };
+            if replaces {
+                word.reason = Some(reason);
             }
-            (Some(StopReason::Repair(_)), _) => false,
-            (Some(_), StopReason::Repair(_)) => {
-                *word = Some(reason);
-                true
-            }
-            _ => false,
         });
     }
 
     /// The reason, once there is one.
     pub fn reason(&self) -> Option<StopReason> {
-        self.word.borrow().clone()
+        self.word.borrow().reason.clone()
     }
 
-    /// Whether the run winds down.
+    /// Whether the run winds down: nothing new is begun.
     pub fn is_asked(&self) -> bool {
-        self.word.borrow().is_some()
+        self.word.borrow().reason.is_some()
     }
 
     /// Waits until the run winds down.
@@ -87,9 +111,22 @@ impl Stop {
     /// # Cancel safety
     /// May be dropped and called again.
     pub async fn asked(&self) {
+        self.heard(|word| word.reason.is_some()).await;
+    }
+
+    /// Waits until the run winds down in a way that leaves closed jobs to
+    /// themselves.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub async fn detached(&self) {
+        self.heard(|word| word.detach).await;
+    }
+
+    async fn heard(&self, wanted: impl FnMut(&Word) -> bool) {
         let mut word = self.word.subscribe();
         // The sender lives in `self`, so this ends by the word alone.
-        let _ = word.wait_for(Option::is_some).await;
+        let _ = word.wait_for(wanted).await;
     }
 }
 
@@ -103,9 +140,20 @@ mod tests {
         assert!(!stop.is_asked());
         stop.ask(StopReason::Signal);
         stop.ask(StopReason::MaxWait);
-        assert_eq!(stop.reason(), Some(StopReason::Signal));
-        stop.ask(StopReason::Repair("disk full".to_owned()));
-        stop.ask(StopReason::Repair("another".to_owned()));
-        assert_eq!(stop.reason(), Some(StopReason::Repair("disk full".to_owned())));
+        assert!(matches!(stop.reason(), Some(StopReason::Signal)));
+        stop.ask(StopReason::repair("disk full"));
+        stop.ask(StopReason::repair("another"));
+        assert_eq!(stop.reason().map(|reason| reason.describe()).as_deref(), Some("disk full"));
+    }
+
+    #[tokio::test]
+    async fn a_repair_lets_closed_jobs_be_watched_and_a_signal_does_not() {
+        let stop = Stop::default();
+        stop.ask(StopReason::repair("a spool can't be read"));
+        stop.asked().await;
+        assert!(!stop.word.borrow().detach);
+        stop.ask(StopReason::Signal);
+        stop.detached().await;
+        assert!(matches!(stop.reason(), Some(StopReason::Repair { .. })));
     }
 }

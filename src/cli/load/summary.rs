@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::super::context::peak_memory_bytes;
+use super::super::org::{Phase, call_error};
 use super::super::{CliError, Context, Exit};
 use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
 use crate::pipeline::{LoadEnd, Prepared, RunFolder, StopReason};
@@ -58,20 +59,7 @@ pub(super) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
     let tally = end.tally;
     let seconds = facts.clock.elapsed().as_secs_f64();
     let usage = org.usage();
-    let error = end.stopped.as_ref().map(|reason| ErrorSummary {
-        code: match reason {
-            StopReason::Signal => "interrupted",
-            StopReason::MaxWait => "max-wait",
-            StopReason::Unreachable(_) => "unreachable",
-            StopReason::Allowance(_) => "allowance",
-            StopReason::Repair(_) => "run",
-        }
-        .to_owned(),
-        message: reason.describe(),
-        hint: Some(next_step(reason).to_owned()),
-        resumable: true,
-        problems: Vec::new(),
-    });
+    let error = end.stopped.as_ref().map(told);
     let summary = Summary {
         run_id: facts.run_id.clone(),
         command: "load".to_owned(),
@@ -135,18 +123,36 @@ fn failures_by_code(failures: &FailureGroups) -> BTreeMap<String, u64> {
     codes
 }
 
-fn next_step(reason: &StopReason) -> &'static str {
-    match reason {
-        StopReason::Signal | StopReason::MaxWait => {
-            "The org goes on with the jobs that were closed; the ledger in the run folder knows them."
-        }
-        StopReason::Unreachable(_) => "Check the network and the org's status page.",
+/// Why a run ended early, as docs/errors.md lists it.
+fn told(reason: &StopReason) -> ErrorSummary {
+    let (code, hint) = match reason {
+        StopReason::Signal => ("interrupted", JOBS_GO_ON),
+        StopReason::MaxWait => ("max-wait", JOBS_GO_ON),
+        StopReason::Unreachable(_) => (
+            "unreachable",
+            "Check the network and the org's status page; jobs that were closed go on.",
+        ),
         StopReason::Allowance(_) => {
-            "Wait until the 24 hours have moved on; `bulkhaul limits` tells."
+            ("allowance", "Wait until the 24 hours have moved on; `bulkhaul limits` tells.")
         }
-        StopReason::Repair(_) => "Mend what is named; what was sent is in the run folder's ledger.",
+        StopReason::Repair { call: Some(call), .. } => {
+            return call_error(call, Phase::Running).summary();
+        }
+        StopReason::Repair { call: None, .. } => {
+            ("run", "Mend what is named; what was sent is in the run folder's ledger.")
+        }
+    };
+    ErrorSummary {
+        code: code.to_owned(),
+        message: reason.describe(),
+        hint: Some(hint.to_owned()),
+        resumable: !matches!(reason, StopReason::Repair { .. }),
+        problems: Vec::new(),
     }
 }
+
+const JOBS_GO_ON: &str =
+    "The org goes on with the jobs that were closed; the ledger in the run folder knows them.";
 
 /// A run that ended, ready to be told.
 pub(super) struct Ended {
@@ -164,15 +170,19 @@ impl Ended {
         }
     }
 
-    /// Writes and shows the summary and gives the exit code.
-    pub(super) fn conclude(&self, context: &Context) -> Result<Exit, CliError> {
-        let summary = &self.summary;
-        summary.write(&summary.folder).map_err(|error| {
+    /// Writes `summary.json`.
+    pub(super) fn write(&self) -> Result<(), CliError> {
+        let written = self.summary.write(&self.summary.folder);
+        written.map(drop).map_err(|error| {
             CliError::repair("summary", "the summary can't be kept")
                 .caused_by(&error)
                 .hint("The result files beside it are complete; mend the disk or its rights.")
-        })?;
-        context.show_summary(summary)?;
-        Ok(Exit::from_code(summary.exit_code))
+        })
+    }
+
+    /// Shows the summary and gives the exit code.
+    pub(super) fn show(&self, context: &Context) -> Result<Exit, CliError> {
+        context.show_summary(&self.summary)?;
+        Ok(Exit::from_code(self.summary.exit_code))
     }
 }
