@@ -65,7 +65,7 @@ mod tests {
                 has_stray_quote: false,
                 fault: None,
             };
-            Ok((first < 9).then(|| RawBatch {
+            Ok((first < 10).then(|| RawBatch {
                 bytes: Bytes::from_static(b"a\nb\n"),
                 offset: first * 4,
                 first_row: RowNumber(first),

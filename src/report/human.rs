@@ -193,7 +193,9 @@ fn failures(out: &mut String, summary: &Summary, paint: Paint) {
     for group in shown {
         if !codes.iter().any(|(code, _)| *code == group.code) {
             let of_code = summary.failure_groups.iter().filter(|other| other.code == group.code);
-            codes.push((&group.code, of_code.map(|group| group.count).sum()));
+            let told = summary.failures_by_code.get(&group.code).copied();
+            let rows = told.unwrap_or_else(|| of_code.map(|group| group.count).sum());
+            codes.push((&group.code, rows));
         }
     }
     codes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
