@@ -1,6 +1,7 @@
 //! Documents that must not fall behind the code: docs/cli.md names every
 //! command, flag and variable, docs/errors.md every code of an error, every
-//! page that is linked to exists, and the recipes call scripts that are there.
+//! page that is linked to exists, no place-holder is left, and the recipes call
+//! scripts that are there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -115,41 +116,88 @@ fn links(document: &str) -> Vec<&str> {
         .collect()
 }
 
-#[test]
-fn links_lead_to_files() {
-    let mut documents = Vec::new();
-    for page in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        documents.push(root().join(page));
-    }
-    for folder in ["docs", "docs/decisions"] {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "md") {
-                documents.push(path);
+/// Every page of the repository.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                // What is built, and what belongs to tools.
+                if name != "target" && !name.to_string_lossy().starts_with('.') {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
             }
         }
     }
+    for needed in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/cli.md"] {
+        assert!(found.contains(&root().join(needed)), "{needed} was not found");
+    }
+    found
+}
+
+#[test]
+fn links_lead_to_files() {
     let mut broken = Vec::new();
-    for document in documents {
+    let mut seen = 0;
+    for document in documents() {
         let content = fs::read_to_string(&document).unwrap();
         for link in links(&content) {
+            seen += 1;
             if !document.parent().unwrap().join(link).exists() {
                 broken.push(format!("{}: {link}", document.display()));
             }
         }
     }
+    assert!(seen >= 20, "{seen} links: is this test still looking in the right places?");
     assert_eq!(broken, Vec::<String>::new());
 }
 
 #[test]
+fn links_are_found_and_told_from_addresses() {
+    let text = "[a](x/y.md#part) and [b](https://example.com), [c](#here) [d](../z.md)";
+    assert_eq!(links(text), ["x/y.md", "../z.md"]);
+}
+
+/// What an author puts where something is still to be filled in.
+const PLACE_HOLDER: &str = "@@";
+
+#[test]
+fn nothing_is_left_to_fill_in() {
+    let left: Vec<String> = documents()
+        .iter()
+        .flat_map(|document| {
+            let content = fs::read_to_string(document).unwrap();
+            let lines = content.lines().zip(1..).filter(|(line, _)| line.contains(PLACE_HOLDER));
+            lines
+                .map(|(line, number)| format!("{}:{number}: {line}", document.display()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+/// The scripts that a caller names.
+fn scripts(content: &str) -> Vec<&str> {
+    content
+        .split_whitespace()
+        .map(|word| word.trim_matches(['"', '\'', '`', '(', ')', ';', ',', '.']))
+        .filter(|word| word.starts_with("scripts/") || word.starts_with("conformance/"))
+        .collect()
+}
+
+#[test]
 fn recipes_and_ci_call_scripts_that_exist() {
-    for caller in ["justfile", ".ci/run", "scripts/check.sh"] {
+    // Each with the fewest calls it can do with: CI installs and checks, a
+    // recipe stands for every step of the check.
+    for (caller, fewest) in [("justfile", 5), (".ci/run", 2), ("scripts/check.sh", 1)] {
         let content = text(caller);
-        let called: Vec<&str> = content
-            .split_whitespace()
-            .map(|word| word.trim_matches(['"', '\'', '`', '(', ')', ';', ',', '.']))
-            .filter(|word| word.starts_with("scripts/") || word.starts_with("conformance/"))
-            .collect();
+        let called = scripts(&content);
+        assert!(called.len() >= fewest, "{caller} calls {called:?} only");
         for script in called {
             assert!(root().join(script).is_file(), "{caller} calls {script}");
         }

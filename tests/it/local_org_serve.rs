@@ -1,62 +1,9 @@
 //! `bulkhaul local-org serve` as a person or a script runs it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
-fn serve(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhaul"));
-    command.args(["local-org", "serve"]).args(arguments);
-    command.env_remove("BULKHAUL_ORG").env_remove("BULKHAUL_LOCAL_ORG_DIR");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// A server that is stopped when the test ends.
-struct Server {
-    child: Child,
-    announcement: serde_json::Value,
-}
-
-impl Server {
-    fn start(arguments: &[&str]) -> Server {
-        let mut child = serve(arguments).arg("--json").spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let announcement = serde_json::from_str(&line).unwrap();
-        Server { child, announcement }
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.announcement[name].as_str().unwrap().to_owned()
-    }
-
-    /// Status line and body of a GET.
-    fn get(&self, path: &str) -> (String, String) {
-        let address = self.text("url").replace("http://", "");
-        let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
-            .unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        (head.lines().next().unwrap().to_owned(), body.to_owned())
-    }
-
-    fn signal(&mut self, name: &str) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::support::{Server, serve};
 
 fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(2));

@@ -11,12 +11,15 @@
     reason = "helpers of tests fail by panicking, like the tests themselves"
 )]
 
+mod browsing;
 mod client;
 mod conservation;
 mod cutting;
 mod documents;
+mod interruptions;
 mod layering;
 mod load;
 mod local_org_serve;
 mod reconciling;
+mod secrets;
 mod support;

@@ -2,8 +2,10 @@
 //! environment, and an embedded org of its own.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 /// A temporary folder with everything a run needs.
 pub(crate) struct Place {
@@ -47,6 +49,22 @@ impl Place {
             .env("TZ", "UTC")
             .stdin(std::process::Stdio::null());
         command
+    }
+
+    /// The binary, on a served org instead of the embedded one.
+    pub(crate) fn command_on(&self, server: &Server, args: &[&str]) -> Command {
+        let mut command = self.command(args);
+        command
+            .env("BULKHAUL_ORG", "env")
+            .env("BULKHAUL_LOGIN_URL", server.text("url"))
+            .env("BULKHAUL_CLIENT_ID", server.text("client_id"))
+            .env("BULKHAUL_CLIENT_SECRET", server.text("client_secret"));
+        command
+    }
+
+    /// Runs the binary on a served org to its end.
+    pub(crate) fn run_on(&self, server: &Server, args: &[&str]) -> Said {
+        Said::from(self.command_on(server, args).output().unwrap())
     }
 
     /// Runs the binary to its end.
@@ -102,6 +120,160 @@ impl From<Output> for Said {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+}
+
+/// `bulkhaul local-org serve`, not started yet.
+pub(crate) fn serve(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhaul"));
+    command.args(["local-org", "serve"]).args(arguments);
+    command.env_remove("BULKHAUL_ORG").env_remove("BULKHAUL_LOCAL_ORG_DIR");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A served org that is stopped when the test ends.
+pub(crate) struct Server {
+    child: Child,
+    pub announcement: serde_json::Value,
+}
+
+impl Server {
+    pub(crate) fn start(arguments: &[&str]) -> Server {
+        let mut child = serve(arguments).arg("--json").spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let announcement = serde_json::from_str(&line).unwrap();
+        Server { child, announcement }
+    }
+
+    /// An org in memory on a free port.
+    pub(crate) fn in_memory(more: &[&str]) -> Server {
+        Server::start(&[&["--memory", "--port", "0"], more].concat())
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.announcement[name].as_str().unwrap().to_owned()
+    }
+
+    /// Status line and body of a GET without a token.
+    pub(crate) fn get(&self, path: &str) -> (String, String) {
+        self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
+    }
+
+    fn ask(&self, head: &str, body: &str) -> (String, String) {
+        let address = self.text("url").replace("http://", "");
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{head}host: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    /// The reply to a GET with a token of its own, asked for without the
+    /// product's client.
+    pub(crate) fn see(&self, path: &str) -> serde_json::Value {
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            self.text("client_id"),
+            self.text("client_secret")
+        );
+        let head = "POST /services/oauth2/token HTTP/1.1\r\n\
+                    content-type: application/x-www-form-urlencoded\r\n";
+        let (status, body) = self.ask(head, &form);
+        assert!(status.contains("200"), "{status} {body}");
+        let login: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let token = login["access_token"].as_str().unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nauthorization: Bearer {token}\r\n");
+        let (status, body) = self.ask(&head, "");
+        assert!(status.contains("200"), "{status} {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The states of all jobs that the org knows, by their ids.
+    pub(crate) fn jobs(&self) -> BTreeMap<String, String> {
+        let list = self.see("/services/data/v66.0/jobs/ingest");
+        assert_eq!(list["done"], true, "one page holds them all");
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let records = list["records"].as_array().unwrap();
+        records.iter().map(|job| (text(&job["id"]), text(&job["state"]))).collect()
+    }
+
+    pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
+        send_signal(&self.child, name);
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a child by its process id.
+fn send_signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+}
+
+/// The binary at work, watched by its JSON lines (`--progress json`).
+pub(crate) struct Watched {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStderr>>,
+    seen: String,
+}
+
+impl Watched {
+    pub(crate) fn start(mut command: Command) -> Watched {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Watched { child, lines, seen: String::new() }
+    }
+
+    /// Reads up to the next event of this name and gives it.
+    pub(crate) fn wait_for(&mut self, name: &str) -> serde_json::Value {
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            self.seen += &line;
+            self.seen.push('\n');
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == name {
+                return event;
+            }
+        }
+        panic!("it ended without `{name}`:\n{}", self.seen);
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(&self.child, name);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Said {
+        let mut stderr = std::mem::take(&mut self.seen);
+        for line in self.lines.by_ref() {
+            stderr += &line.unwrap();
+            stderr.push('\n');
+        }
+        let mut stdout = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Said { code, stdout, stderr }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
