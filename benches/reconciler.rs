@@ -285,7 +285,7 @@ fn write_result_files(bencher: divan::Bencher) {
     let folder = tempfile::tempdir().unwrap();
     let stretch = Stretch { start: 0, end: 0, first_row: RowNumber(1) };
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
-        let mut files = ResultFiles::create(folder.path(), &source.header).unwrap();
+        let mut files = ResultFiles::create(folder.path(), &source.header, &|_| None).unwrap();
         let mut outcomes = outcomes.iter().cloned().map(Ok);
         files.append("accounts.csv", &source, stretch, &mut outcomes).unwrap();
         files.finish().unwrap()

@@ -11,7 +11,7 @@ use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
 use crate::domain::{DEFAULT_CHUNK_ROWS, Event, MAX_JOB_BYTES, Operation};
-use crate::pipeline::{self, LoadRequest, Prepared, RunFolder, Stop};
+use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
 
@@ -273,11 +273,16 @@ async fn go(
     signals::watch(&stop);
     let facts = summary::Facts::of(&prepared, &folder);
     let ended = pipeline::load(prepared, folder, args.settings(), Arc::clone(&events), stop).await;
-    let end = ended.map_err(|error| {
-        CliError::repair("run", "the run broke off").caused_by(&error).hint(format!(
+    let end = ended.map_err(|error| match &error {
+        LoadError::Refused(refused) => refusal::of(refused),
+        LoadError::FirstJob(call) => {
+            let refused = org::call_error(call, org::Phase::Preflight);
+            CliError { message: format!("{}; nothing was sent", refused.message), ..refused }
+        }
+        _ => CliError::repair("run", "the run broke off").caused_by(&error).hint(format!(
             "Mend what is named. What was sent, if anything, is in the ledger in {}.",
             facts.folder.display()
-        ))
+        )),
     })?;
     Ok(summary::build(&facts, end, org))
 }

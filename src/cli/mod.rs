@@ -49,6 +49,18 @@ pub enum Command {
     LocalOrg(local_org::LocalOrgArgs),
 }
 
+/// The final object of `--json` for arguments that clap refused: there are no
+/// parsed flags to ask then.
+#[expect(clippy::print_stdout, reason = "the cli is where things are printed")]
+fn usage_as_json(error: &clap::Error) -> std::process::ExitCode {
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let refused = CliError::refused("usage", message)
+        .hint("`--help` of the command shows its flags and an example.");
+    println!("{}", refused.json());
+    refused.exit.into()
+}
+
 /// Runs the program on the process's arguments.
 pub fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
@@ -56,6 +68,9 @@ pub fn main() -> std::process::ExitCode {
         Err(error) => {
             // clap prints help to stdout with 0 and errors to stderr with 2.
             let _ = error.print();
+            if error.exit_code() != 0 && std::env::args_os().any(|word| word == "--json") {
+                return usage_as_json(&error);
+            }
             return std::process::ExitCode::from(error.exit_code() as u8);
         }
     };

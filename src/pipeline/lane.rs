@@ -108,7 +108,9 @@ pub(super) enum LaneError {
 impl LaneError {
     /// What it means for the run, and a sentence for people.
     pub(super) fn into_stop(self, chunk: u64) -> (StopReason, String) {
-        let text = format!("chunk {chunk}: {}", error_chain(&self));
+        let told = error_chain(&self);
+        let own = format!("chunk {chunk}");
+        let text = if told.starts_with(&own) { told } else { format!("{own}: {told}") };
         let call = match &self {
             LaneError::Upload(error) => error.call(),
             LaneError::Poll(PollerError::Call { source, .. }) | LaneError::Fetch { source, .. } => {
@@ -246,6 +248,12 @@ impl<'a> Lane<'a> {
                 ledger.attempt_step(number, attempt, event, &detail, Timestamp::now()).map(drop)
             })
             .await?;
+        if info.state == JobState::Aborted {
+            self.run.note(format!(
+                "chunk {number}: job {job} was aborted by somebody else in the org; rows it had \
+                 not reached are unprocessed"
+            ));
+        }
         if let Some(message) = &info.error_message {
             // Every further job would fail the same way (I9).
             if message.starts_with("ExceededQuota") {

@@ -8,8 +8,9 @@ use tokio::task::JoinSet;
 
 use super::lane::Lane;
 use super::planner::{PlanTotals, plan_chunks};
+use super::preflight::alone;
 use super::results::{Settled, write_results};
-use super::{Prepared, RunFolder, Stop, StopReason};
+use super::{PreflightError, Prepared, RunFolder, Stop, StopReason};
 use crate::chunker::PlannedChunk;
 use crate::domain::{
     Event, FailureGroups, JobState, Reason, SharedSink, Status, Tally, Verdict, error_chain,
@@ -21,6 +22,7 @@ use crate::ledger::{
 use crate::poller::Poller;
 use crate::reconciler::{OutcomeError, ResultError, WrittenFile};
 use crate::rows::{SourceError, SourceRows as _};
+use crate::salesforce::CallError;
 use crate::uploader::Uploader;
 
 /// Planned chunks that may wait for a lane. Two, so that a lane that gets free
@@ -96,6 +98,13 @@ pub enum LoadError {
     /// The ledger can't be made or written.
     #[error("the ledger can't be written")]
     Ledger(#[from] LedgerError),
+    /// Refused at the last moment; nothing was sent and there is no run folder.
+    #[error("refused")]
+    Refused(#[source] PreflightError),
+    /// The org refused the very first job; nothing was sent and there is no
+    /// run folder.
+    #[error("the org refuses such a job")]
+    FirstJob(#[source] CallError),
     /// A result file can't be written.
     #[error("the result files can't be written")]
     Results(#[from] ResultError),
@@ -221,12 +230,18 @@ pub async fn load(
     stop: Stop,
 ) -> Result<LoadEnd, LoadError> {
     let started = jiff::Timestamp::now();
-    let ledger = match open_ledger(&prepared, &folder, command, started) {
+    let made = tokio::task::spawn_blocking(move || {
+        let made = alone(&prepared, || open_ledger(&prepared, &folder, command, started));
+        (made, prepared, folder)
+    });
+    let (made, prepared, folder) =
+        made.await.map_err(|error| LoadError::Stage(format!("ledger: {error}")))?;
+    let ledger = match made {
         Ok(ledger) => ledger,
         Err(error) => {
             // Nothing was sent, so nothing is left behind.
             folder.discard();
-            return Err(error.into());
+            return Err(LoadError::Refused(error));
         }
     };
     let lanes = prepared.request.lanes.max(1);
@@ -418,8 +433,26 @@ async fn end(
     if totals.exhausted && totals.read == 0 {
         run.note("the source has no rows".to_owned());
     }
+    let (read, pending) = run.with_books(|books| (books.tally.read, books.tally.pending()));
+    if let Some(survey) = run.prepared.survey.as_ref().filter(|survey| survey.read > read) {
+        run.note(format!("{} more rows of the source were not read", survey.read - read));
+    }
+    if pending > 0 {
+        run.note(
+            "the result files hold the rows up to the first chunk whose outcome is not known yet"
+                .to_owned(),
+        );
+    }
     let finished = jiff::Timestamp::now();
     let stopped = run.stop.reason();
+    if let Some(StopReason::Repair { call: Some(call), .. }) = &stopped
+        && call.certainly_did_not_happen()
+        && run.with_books(|books| books.jobs.is_empty() && books.sent == 0)
+    {
+        let call = call.clone();
+        run.folder.clone().discard();
+        return Err(LoadError::FirstJob(call));
+    }
     let (mut tally, sent, jobs, failures, notes) = run.with_books(|books| {
         (
             books.tally,

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::folder::private_file;
 use super::planner::chunker_options;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
-use crate::domain::{Event, ObjectDescription, Operation, ROWS_PER_BATCH, SharedSink, error_chain};
+use crate::domain::{
+    Event, ObjectDescription, Operation, ROWS_PER_BATCH, RecordId, SharedSink, error_chain,
+};
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
@@ -158,8 +161,8 @@ pub enum PreflightError {
     },
     /// Rows share a key and nobody said what to do with them.
     #[error(
-        "{rows} rows have the same {key} as an earlier row of their chunk, the first of them row \
-         {row} that of row {twin}"
+        "rows that repeat the {key} of an earlier row of their chunk: {rows}, the first of them \
+         row {row} that of row {twin}"
     )]
     DuplicateKeys {
         /// Rows that repeat a key.
@@ -220,6 +223,7 @@ pub async fn prepare(
     };
     let source = Arc::new(source);
     let object = describe(&org, &request.object).await?;
+    check_assignment_rule(&request, &object)?;
     let unreadable = {
         let (request, source) = (request.clone(), Arc::clone(&source));
         let (org_id, object) = (org.identity().org_id.clone(), object.name.clone());
@@ -297,6 +301,25 @@ async fn describe(org: &Org, name: &str) -> Result<ObjectDescription, PreflightE
     }
 }
 
+/// Looks once more, with the runs folder locked, and makes the ledger before
+/// the lock goes: of two loads that start at once, one sees the other.
+///
+/// # Errors
+/// [`PreflightError`] when an earlier run is in the way, or the ledger can't
+/// be made.
+pub(super) fn alone<T>(
+    prepared: &Prepared,
+    make_ledger: impl FnOnce() -> Result<T, LedgerError>,
+) -> Result<T, PreflightError> {
+    let path = prepared.request.runs_dir.join(".lock");
+    let io = |source| LedgerError::Io { path: path.clone(), source };
+    let lock = private_file(&path).map_err(io)?;
+    lock.lock().map_err(io)?;
+    let org_id = &prepared.org.identity().org_id;
+    refuse_accidental_repeat(&prepared.request, org_id, &prepared.source, &prepared.object.name)?;
+    Ok(make_ledger()?)
+}
+
 /// Refuses what was loaded before; gives a note for each ledger that could not
 /// be read, for nothing is known of its run.
 fn refuse_accidental_repeat(
@@ -361,6 +384,26 @@ async fn compile_plan(
         |name: &str| parents.iter().find(|parent| parent.name.eq_ignore_ascii_case(name)).cloned();
     compile(&spec, source.header(), source.dialect(), &mut find).map_err(|problems| {
         PreflightError::Problems { source_name: request.source.clone(), problems }
+    })
+}
+
+/// An assignment rule goes with Case and Lead ("Create a Job", Bulk API 2.0
+/// guide) and is named by its id.
+fn check_assignment_rule(
+    request: &LoadRequest,
+    object: &ObjectDescription,
+) -> Result<(), PreflightError> {
+    let Some(rule) = &request.assignment_rule else { return Ok(()) };
+    let message = if !["Case", "Lead"].contains(&object.name.as_str()) {
+        format!("--assignment-rule goes with Case and Lead, not with {}", object.name)
+    } else if !RecordId::parse(rule.as_bytes()).is_ok_and(|id| id.key_prefix() == "01Q") {
+        "--assignment-rule takes the id of an assignment rule, which begins with 01Q".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(PreflightError::Problems {
+        source_name: request.source.clone(),
+        problems: vec![Problem { message, hint: None }],
     })
 }
 

@@ -44,7 +44,10 @@ fn write_in_order(
     let source = &*run.prepared.source;
     let name = source.path().file_name().unwrap_or(source.path().as_os_str());
     let name = name.to_string_lossy().into_owned();
-    let mut files = ResultFiles::create(run.folder.path(), source.header())?;
+    let mut files = ResultFiles::create(run.folder.path(), source.header(), &|name| {
+        let columns = &run.prepared.plan.columns;
+        columns.iter().find(|column| column.name == name).map(|column| column.header.clone())
+    })?;
     // Chunks that wait for one before them; some 200 bytes each, of which a
     // source of a billion rows makes a few thousand.
     let mut waiting = BTreeMap::new();

@@ -72,6 +72,10 @@ const SHAPES: &[&str] = &[
     "{l}: bad value for restricted picklist field: {*}",
     "{l}: invalid email address: {*}",
     "{l}: more than one record found for external id field: {*}",
+    "{l}: value outside of valid range on numeric field: {*}",
+    "{l}: id value of incorrect type: {*}",
+    "{l}: bad id {*}",
+    "Duplicate external id specified: {*}",
     "bad id {*}",
 ];
 

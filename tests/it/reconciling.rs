@@ -171,7 +171,7 @@ fn judge(load: &Load) {
         operation: if load.key.is_some() { Operation::Upsert } else { Operation::Insert },
     };
 
-    let mut files = ResultFiles::create(folder.path(), source.header()).unwrap();
+    let mut files = ResultFiles::create(folder.path(), source.header(), &|_| None).unwrap();
     for chunk in 1..=load.chunks {
         let rows: RowRanges = load.rows_of(chunk).map(RowNumber).collect();
         // As the chunker does: line ends inside cells become the job's.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::domain::Operation;
 use crate::pipeline::Prepared;
+use crate::report::format::count;
 
 /// The banner, of a few lines.
 pub(super) fn text(prepared: &Prepared) -> String {
@@ -13,8 +14,9 @@ pub(super) fn text(prepared: &Prepared) -> String {
     let kind = if identity.production { "PRODUCTION" } else { "sandbox" };
     let _ = writeln!(
         text,
-        "{} into {} ({kind}, {}) as {}",
+        "{} {} {} ({kind}, {}) as {}",
         what(prepared),
+        if prepared.request.operation.deletes() { "from" } else { "into" },
         identity.name,
         identity.org_id,
         identity.username
@@ -22,8 +24,8 @@ pub(super) fn text(prepared: &Prepared) -> String {
     let about = if estimate.counted { "" } else { "about " };
     let _ = writeln!(
         text,
-        "  {about}{} rows from {} in {} {}, {} of the daily batches, {}",
-        estimate.rows,
+        "  {about}{} from {} in {} {}, {} of the daily batches, {}",
+        count(estimate.rows, "row"),
         prepared.request.source.display(),
         estimate.jobs,
         if estimate.jobs == 1 { "job" } else { "jobs" },

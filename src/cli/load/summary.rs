@@ -151,8 +151,8 @@ fn told(reason: &StopReason) -> ErrorSummary {
     }
 }
 
-const JOBS_GO_ON: &str =
-    "The org goes on with the jobs that were closed; the ledger in the run folder knows them.";
+const JOBS_GO_ON: &str = "Jobs that were closed go on in the org (in the embedded one at its next start); the ledger \
+     in the run folder knows them.";
 
 /// A run that ended, ready to be told.
 pub(super) struct Ended {

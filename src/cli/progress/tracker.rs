@@ -47,6 +47,23 @@ struct Job {
     failed: u64,
 }
 
+/// A chunk whose body is on its way.
+#[derive(Debug, Default)]
+struct Upload {
+    rows: u64,
+    bytes: u64,
+    sent: u64,
+}
+
+impl Upload {
+    /// Rows that left for the org, by the bytes that did. One less than all
+    /// until the org took the body.
+    fn rows_sent(&self) -> u64 {
+        let share = self.sent.min(self.bytes) as f64 / self.bytes.max(1) as f64;
+        ((self.rows as f64 * share) as u64).min(self.rows.saturating_sub(1))
+    }
+}
+
 /// The sum of all events.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
@@ -59,6 +76,8 @@ pub(super) struct Tracker {
     exhausted: bool,
     rows_in_source: u64,
     uploaded_rows: u64,
+    /// Chunks planned and not yet uploaded: lanes and the few that wait.
+    uploads: HashMap<u64, Upload>,
     worked_rows: u64,
     failed_rows: u64,
     /// Jobs whose chunk is not reconciled: as many as there are lanes, about.
@@ -82,7 +101,18 @@ impl Tracker {
                 self.read_bytes = self.read_bytes.max(*bytes);
                 self.read_rows = self.read_rows.max(*rows);
             }
-            Event::ChunkPlanned { rejected, .. } => self.rejected += rejected,
+            Event::ChunkPlanned { chunk, rows, rejected, bytes, .. } => {
+                self.rejected += rejected;
+                if *rows > 0 {
+                    let upload = Upload { rows: *rows, bytes: *bytes, sent: 0 };
+                    self.uploads.insert(*chunk, upload);
+                }
+            }
+            Event::UploadProgress { chunk, bytes } => {
+                if let Some(upload) = self.uploads.get_mut(chunk) {
+                    upload.sent += bytes;
+                }
+            }
             Event::SourceExhausted { rows, to_send, .. } => {
                 self.exhausted = true;
                 self.read_rows = *rows;
@@ -90,10 +120,15 @@ impl Tracker {
                 self.rows_to_send = Some(*to_send);
             }
             Event::JobCreated { chunk, job, .. } => {
+                // A fresh attempt sends the body from its beginning.
+                if let Some(upload) = self.uploads.get_mut(chunk) {
+                    upload.sent = 0;
+                }
                 self.jobs.entry(job.clone()).or_default().chunk = *chunk;
             }
             Event::Uploaded { chunk, job, rows } => {
                 self.uploaded_rows += rows;
+                self.uploads.remove(chunk);
                 let job = self.jobs.entry(job.clone()).or_default();
                 job.chunk = *chunk;
                 job.rows = *rows;
@@ -140,7 +175,10 @@ impl Tracker {
         let (done, total) = match stage {
             Stage::Reading => (self.read_rows, self.rows_in_all()),
             // A second attempt sends rows again: more than the source has.
-            Stage::Uploading => (self.uploaded_rows, self.to_send()),
+            Stage::Uploading => {
+                let on_the_way: u64 = self.uploads.values().map(Upload::rows_sent).sum();
+                (self.uploaded_rows + on_the_way, self.to_send())
+            }
             Stage::Processing => (self.worked_rows, self.to_send()),
             Stage::Reconciling => (self.settled.settled() - self.settled.rejected, self.to_send()),
         };

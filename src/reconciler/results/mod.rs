@@ -8,8 +8,9 @@
 //!
 //! What can't be written as it stood:
 //! - Source columns whose names begin with `sf__` or `bulkhaul__` (any case)
-//!   are left out: they tell of an earlier load, whose own files have them,
-//!   and would be mistaken for what this one tells.
+//!   tell of an earlier load and would be mistaken for what this one tells:
+//!   one that was sent stands under the field it was sent as (`sf__Id` as
+//!   `Id`), the others are left out; the earlier load's own files have them.
 //! - A ragged row gets empty cells at its end, or has the cells beyond the
 //!   header joined into its last column by the source's delimiter.
 //! - Bytes that are not UTF-8 become U+FFFD.
@@ -168,6 +169,8 @@ pub struct ResultFiles {
     folder: PathBuf,
     /// Source columns that are written.
     columns: Vec<String>,
+    /// What each is called in the files.
+    shown: Vec<String>,
     files: [Option<OpenFile>; 5],
     line: Vec<u8>,
 }
@@ -175,14 +178,30 @@ pub struct ResultFiles {
 impl ResultFiles {
     /// Begins the files in a run's folder, in the place of any that are there.
     /// `header` has the columns of the source, or of several sources all that
-    /// occur; a source without one of them gets empty cells.
+    /// occur; a source without one of them gets empty cells. `sent_as` names
+    /// the field that a column was sent as: one whose own name begins with
+    /// `sf__` or `bulkhaul__` is written under that, and not at all when it
+    /// was not sent.
     ///
     /// # Errors
     /// [`ResultError::Io`].
-    pub fn create(folder: &Path, header: &[String]) -> Result<Self, ResultError> {
+    pub fn create(
+        folder: &Path,
+        header: &[String],
+        sent_as: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ResultError> {
+        let free = |field: &String| !header.contains(field);
+        let (columns, shown) = header
+            .iter()
+            .filter_map(|name| {
+                let shown = if is_ours(name) { sent_as(name).filter(free)? } else { name.clone() };
+                Some((name.clone(), shown))
+            })
+            .unzip();
         let mut files = ResultFiles {
             folder: folder.to_owned(),
-            columns: header.iter().filter(|name| !is_ours(name)).cloned().collect(),
+            columns,
+            shown,
             files: [const { None }; 5],
             line: Vec::with_capacity(1024),
         };
@@ -208,7 +227,7 @@ impl ResultFiles {
         }
         let mut file = BufWriter::with_capacity(BUFFER, private(&path).map_err(io)?);
         let mut line = Vec::from(kind.columns());
-        for column in &self.columns {
+        for column in &self.shown {
             line.push(b',');
             write_cell(&mut line, column.as_bytes(), b',');
         }

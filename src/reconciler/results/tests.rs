@@ -98,7 +98,7 @@ fn outcome(row: u64, fate: Fate) -> RowOutcome {
 }
 
 fn write(folder: &Path, source: &Source, outcomes: &[RowOutcome]) -> Appended {
-    let mut files = ResultFiles::create(folder, &source.header).unwrap();
+    let mut files = ResultFiles::create(folder, &source.header, &|_| None).unwrap();
     let mut outcomes = outcomes.iter().cloned().map(Ok);
     let appended = files.append("a,b.csv", source, stretch(), &mut outcomes).unwrap();
     files.finish().unwrap();
@@ -221,7 +221,7 @@ fn rows_without_outcome_are_counted_and_foreign_ones_refused() {
     let source = source(b',', &["Name"], &["a", "b", "c"]);
     let appended = write(folder.path(), &source, &[outcome(2, Fate::Created)]);
     assert_eq!((appended.missing, appended.tally.created, appended.tally.read), (2, 1, 3));
-    let mut files = ResultFiles::create(folder.path(), &source.header).unwrap();
+    let mut files = ResultFiles::create(folder.path(), &source.header, &|_| None).unwrap();
     let mut outcomes = [Ok(outcome(9, Fate::Created))].into_iter();
     assert!(matches!(
         files.append("x", &source, stretch(), &mut outcomes),
