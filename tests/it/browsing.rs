@@ -33,20 +33,49 @@ fn shown(said: Said) -> String {
 #[test]
 fn records_as_a_table() {
     let place = with_accounts();
-    assert_snapshot!(shown(place.run(&["query", SOQL])), @"");
+    assert_snapshot!(shown(place.run(&["query", SOQL])), @r#"
+    Legacy_Id__c   Name                 AnnualRevenue   Active__c   BillingStreet     Parent.Name   Owner.Name
+    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    K1             Alpha                    1250000.5   true        1 First Street                  System Administrator
+    K2             Beta, "Söhne" & Co     12000000000   false       Building 2                      System Administrator
+                                                                    2 Second Street
+    K3             Gamma                                true                                        System Administrator
+    3 records
+    "#);
     let few = place.run(&["query", "SELECT Name FROM Account ORDER BY Name", "--limit", "2"]);
-    assert_snapshot!(shown(few), @"");
+    assert_snapshot!(shown(few), @r#"
+    Name
+    ───────────────────
+    Alpha
+    Beta, "Söhne" & Co
+    2 of 3 records
+    "#);
     let none = place.run(&["query", "SELECT Name, Phone FROM Account WHERE Name = 'Zeta'"]);
-    assert_snapshot!(shown(none), @"");
-    assert_snapshot!(shown(place.run(&["query", "SELECT COUNT() FROM Account"])), @"");
+    assert_snapshot!(shown(none), @"0 records");
+    assert_snapshot!(shown(place.run(&["query", "SELECT COUNT() FROM Account"])), @"
+    count
+    ──────
+        3
+    1 record
+    ");
 }
 
 #[test]
 fn records_as_csv_json_and_lines() {
     let place = with_accounts();
     let as_format = |format: &str| shown(place.run(&["query", SOQL, "--format", format]));
-    assert_snapshot!(as_format("csv"), @"");
-    assert_snapshot!(as_format("jsonl"), @"");
+    assert_snapshot!(as_format("csv"), @r#"
+    Legacy_Id__c,Name,AnnualRevenue,Active__c,BillingStreet,Parent.Name,Owner.Name
+    K1,Alpha,1250000.5,true,1 First Street,,System Administrator
+    K2,"Beta, ""Söhne"" & Co",12000000000,false,"Building 2
+    2 Second Street",,System Administrator
+    K3,Gamma,,true,,,System Administrator
+    "#);
+    assert_snapshot!(as_format("jsonl"), @r#"
+    {"Legacy_Id__c":"K1","Name":"Alpha","AnnualRevenue":1250000.5,"Active__c":true,"BillingStreet":"1 First Street","Parent":null,"Owner":{"Name":"System Administrator"}}
+    {"Legacy_Id__c":"K2","Name":"Beta, \"Söhne\" & Co","AnnualRevenue":12000000000,"Active__c":false,"BillingStreet":"Building 2\n2 Second Street","Parent":null,"Owner":{"Name":"System Administrator"}}
+    {"Legacy_Id__c":"K3","Name":"Gamma","AnnualRevenue":null,"Active__c":true,"BillingStreet":null,"Parent":null,"Owner":{"Name":"System Administrator"}}
+    "#);
     let array: Vec<serde_json::Value> = serde_json::from_str(&as_format("json")).unwrap();
     let lines: Vec<serde_json::Value> =
         as_format("jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -57,7 +86,7 @@ fn records_as_csv_json_and_lines() {
 fn records_go_to_a_file_that_only_its_owner_reads() {
     let place = with_accounts();
     let said = place.run(&["query", SOQL, "--out", "accounts.csv"]);
-    assert_snapshot!(shown(said), @"");
+    assert_snapshot!(shown(said), @"3 records written to accounts.csv");
     let path = place.path().join("accounts.csv");
     let rows = read_csv(&path);
     assert_eq!(rows.len(), 3);
@@ -78,7 +107,10 @@ fn a_query_that_the_org_refuses_says_where_it_is_wrong() {
     let place = Place::new();
     let said = place.run(&["query", "SELECT Id, Nmae FROM Account"]);
     assert_eq!(said.code, 2);
-    assert_snapshot!(said.stderr, @"");
+    assert_snapshot!(said.stderr, @"
+    error: could not run the query: the org answered 400 INVALID_FIELD, SELECT Id, Nmae FROM Account            ^ ERROR at Row:1:Column:12 No such column 'Nmae' on entity 'Account'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names. (GET /services/data/v66.0/query/)
+    hint: `bulkhaul describe OBJECT` lists the fields this user may see, in exact spelling.
+    ");
     assert_eq!(said.stdout, "");
 }
 
@@ -86,9 +118,22 @@ fn a_query_that_the_org_refuses_says_where_it_is_wrong() {
 fn the_fields_of_an_object() {
     let place = Place::new();
     let said = place.run(&["describe", "Account", "--fields", "external-ids"]);
-    assert_snapshot!(shown(said), @"");
+    assert_snapshot!(shown(said), @"
+    Account (Account, 001): 4 of 69 fields; allowed: insert, update, delete, query
+    Field            Type           Required   Key                                   Insert   Update   References
+    ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    Id               id                        lookup
+    Legacy_Id__c     string(64)                external id, unique                   yes      yes
+    External_No__c   double(18,0)              external id, unique                   yes      yes
+    Case_Key__c      string(64)                external id, unique, case sensitive   yes      yes
+    ");
     let said = place.run(&["describe", "CampaignMember", "--fields", "required"]);
-    assert_snapshot!(shown(said), @"");
+    assert_snapshot!(shown(said), @"
+    CampaignMember (Campaign Member, 00v): 1 of 13 fields; allowed: insert, update, delete, query
+    Field        Type        Required   Key   Insert   Update   References
+    ─────────────────────────────────────────────────────────────────────────────────
+    CampaignId   reference   yes              yes               Campaign as Campaign
+    ");
     let object: serde_json::Value =
         serde_json::from_str(&shown(place.run(&["describe", "Account", "--json"]))).unwrap();
     assert_eq!(object["name"], "Account");
@@ -101,7 +146,10 @@ fn an_object_that_is_not_there_is_told_with_its_nearest() {
     let place = Place::new();
     let said = place.run(&["describe", "Acount"]);
     assert_eq!(said.code, 2);
-    assert_snapshot!(said.stderr, @"");
+    assert_snapshot!(said.stderr, @"
+    error: there is no object `Acount` that this user may see
+    hint: Did you mean Account?
+    ");
 }
 
 #[test]
@@ -111,10 +159,21 @@ fn what_the_org_still_grants() {
         // Calls of this test and of the load before it.
         (r"99,\d{3}", "[left]"),
     ]}, {
-        assert_snapshot!(shown(place.run(&["limits"])), @"");
+        assert_snapshot!(shown(place.run(&["limits"])), @"
+        Limit                               Max   Remaining    Used   Counts
+        ────────────────────────────────────────────────────────────────────────────────────────────────
+        DailyBulkApiBatches              15,000      14,999   0.0 %   ingest batches (10,000 rows each)
+        DailyApiRequests                100,000      [left]   0.0 %   API calls
+        DataStorageMB                   102,400     102,400   0.0 %   MB of records
+        DailyBulkV2QueryJobs             10,000      10,000   0.0 %   export jobs
+        DailyBulkV2QueryFileStorageMB   976,562     976,562   0.0 %   MB of export results
+        DailyAsyncApexExecutions        250,000     250,000   0.0 %   asynchronous Apex runs
+        FileStorageMB                     1,024       1,024   0.0 %   MB of files
+        13 more with --all
+        ");
     });
     let told: serde_json::Value =
         serde_json::from_str(&shown(place.run(&["limits", "--json"]))).unwrap();
     assert_eq!(told["command"], "limits");
-    assert!(told["limits"]["DailyBulkApiBatches"]["Max"].is_u64(), "{told}");
+    assert!(told["limits"]["DailyBulkApiBatches"]["max"] == 15_000, "{told}");
 }
