@@ -175,28 +175,31 @@ fn nothing_that_may_have_been_processed_is_sent_whole_again() {
     // Still creating: its fate is open.
     assert!(matches!(ledger.begin_attempt(1, &whole, at(2)), Err(LedgerError::NotAgain { .. })));
     assert_eq!(walk(&ledger, 1, &[E::JobCreated, E::UploadStarted, E::GiveUp]), S::Aborting);
-    assert!(matches!(ledger.begin_attempt(1, &whole, at(2)), Err(LedgerError::NotAgain { .. })));
+    // Given up before its close: certainly nothing happened, whether or not
+    // the abort was answered.
+    assert_eq!(ledger.begin_attempt(1, &whole, at(2)).unwrap(), 2);
     assert_eq!(walk(&ledger, 1, &[E::AbortSeen]), S::GivenUp);
-    // Given up before its close: certainly nothing happened.
-    assert_eq!(ledger.begin_attempt(1, &whole, at(3)).unwrap(), 2);
-    walk(&ledger, 2, &TO_CLOSED);
-    assert_eq!(walk(&ledger, 2, &[E::Ended(JobState::JobComplete)]), S::Complete);
+    assert_eq!(walk(&ledger, 2, &[E::CreateUnanswered]), S::Lost);
+    assert_eq!(ledger.begin_attempt(1, &whole, at(3)).unwrap(), 3);
+    walk(&ledger, 3, &TO_CLOSED);
+    assert!(matches!(ledger.begin_attempt(1, &whole, at(3)), Err(LedgerError::NotAgain { .. })));
+    assert_eq!(walk(&ledger, 3, &[E::Ended(JobState::JobComplete)]), S::Complete);
     let part = AttemptRecord {
         rows: Some(RowRanges::try_from("2-3".to_owned()).unwrap()),
-        body_file: Some("spool/1.3.csv".to_owned()),
+        body_file: Some("spool/1.4.csv".to_owned()),
         body_bytes: Some(50),
         body_digest: Some("aa".to_owned()),
     };
     // Not accounted for yet.
     assert!(matches!(ledger.begin_attempt(1, &part, at(4)), Err(LedgerError::NotAgain { .. })));
     let outcomes = AttemptOutcomes { file: "o".to_owned(), digest: "d".to_owned(), at: at(5) };
-    ledger.attempt_reconciled(1, 2, &outcomes).unwrap();
+    ledger.attempt_reconciled(1, 3, &outcomes).unwrap();
     assert!(matches!(
         ledger.begin_attempt(1, &whole, at(5)),
-        Err(LedgerError::NotAgain { attempt: 2, state: S::Complete, .. })
+        Err(LedgerError::NotAgain { attempt: 3, state: S::Complete, .. })
     ));
-    assert_eq!(ledger.begin_attempt(1, &part, at(6)).unwrap(), 3);
-    assert_eq!(ledger.attempts_of(1).unwrap()[2].attempt, part);
+    assert_eq!(ledger.begin_attempt(1, &part, at(6)).unwrap(), 4);
+    assert_eq!(ledger.attempts_of(1).unwrap()[3].attempt, part);
 }
 
 #[test]

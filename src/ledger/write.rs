@@ -130,8 +130,10 @@ impl Ledger {
     /// create its job (I3). Returns its number.
     ///
     /// Refuses what could send a row twice (I2): every earlier attempt of the
-    /// chunk must be final, and one that may have processed rows must be
-    /// accounted for; then only a named part of the rows goes again.
+    /// chunk must have ended unclosed, or be final and accounted for; then
+    /// only a named part of the rows goes again. One whose abort is still
+    /// unanswered ended unclosed, too: its job may be Open, but nothing here
+    /// ever closes it.
     ///
     /// # Errors
     /// [`LedgerError::NotAgain`] as said; others when SQLite fails.
@@ -169,7 +171,10 @@ impl Ledger {
         let mut next = 1;
         for (number, state, accounted) in earlier {
             let state = word("attempt.state", &state, AttemptState::from_word)?;
-            let harmless = state.is_final() && !state.may_have_processed();
+            let harmless = matches!(
+                state,
+                AttemptState::Lost | AttemptState::GivenUp | AttemptState::Aborting
+            );
             let part_of_known = state.is_final() && accounted && attempt.rows.is_some();
             if !harmless && !part_of_known {
                 return Err(LedgerError::NotAgain { chunk, attempt: number, state });

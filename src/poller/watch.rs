@@ -4,7 +4,8 @@
 //! after a third of the time waited so far (within bounds), with jitter, so
 //! that a small job is seen to end at once and a long one costs few calls: each
 //! question is an API call of the org's allowance. Patience has no end (I5):
-//! a call that fails for a passing reason is asked again at the next turn.
+//! a call that fails for a passing reason is asked again at the next turn. Nor
+//! does one 404 end it: only the org's own word, and only when it repeats it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,6 +27,14 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// about what a large org does with a plain object.
 const ROWS_PER_SECOND: u64 = 50_000;
 
+/// How often in a row the org must say that it has no such job.
+const MISSING_TIMES: u32 = 3;
+/// Time between the first and the last of these answers: longer than a
+/// failover, in which a node may not know the job yet.
+const MISSING_FOR: Duration = Duration::from_secs(30);
+/// Pause after such an answer.
+const MISSING_PAUSE: Duration = Duration::from_secs(15);
+
 /// A job that reached its terminal state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watched {
@@ -36,7 +45,7 @@ pub struct Watched {
 /// Why watching a job ended without its terminal state.
 #[derive(Debug, thiserror::Error)]
 pub enum PollerError {
-    /// The org no longer knows the job.
+    /// The org no longer knows the job, and said so again and again.
     #[error("the org no longer knows job {job}")]
     Gone {
         /// Job id.
@@ -55,11 +64,28 @@ pub enum PollerError {
     Stopped,
 }
 
+/// Answers in a row by which the org has no such job.
+#[derive(Debug, Default)]
+struct Missing {
+    times: u32,
+    since: Option<Instant>,
+}
+
+impl Missing {
+    /// Takes one more such answer; whether the job is gone for sure.
+    fn again(&mut self) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.times = self.times.saturating_add(1);
+        self.times >= MISSING_TIMES && since.elapsed() >= MISSING_FOR
+    }
+}
+
 struct Watch {
     chunk: u64,
     job: String,
     since: Instant,
     due: Instant,
+    missing: Missing,
     answer: oneshot::Sender<Result<Watched, PollerError>>,
 }
 
@@ -108,7 +134,8 @@ impl Poller {
         let since = Instant::now();
         let first = Duration::from_millis(rows.saturating_mul(1_000) / ROWS_PER_SECOND / 3);
         let due = since + first.clamp(SHORTEST, LONGEST);
-        let watch = Watch { chunk, job: job.to_owned(), since, due, answer };
+        let watch =
+            Watch { chunk, job: job.to_owned(), since, due, missing: Missing::default(), answer };
         if self.watches.send(watch).await.is_err() {
             return Err(PollerError::Stopped);
         }
@@ -152,8 +179,21 @@ async fn ask(org: &Org, events: &SharedSink, mut watch: Watch) -> Option<Watch> 
     if watch.answer.is_closed() {
         return None;
     }
-    match org.job(&watch.job).await {
+    let answer = org.job(&watch.job).await;
+    let mut shortest = Duration::ZERO;
+    match answer {
+        Err(error) if error.says_no_such_job() => {
+            if watch.missing.again() {
+                let _ = watch.answer.send(Err(PollerError::Gone { job: watch.job }));
+                return None;
+            }
+            shortest = MISSING_PAUSE;
+            events.announce(Event::Note {
+                text: format!("job {}: the org says it has no such job, asking again", watch.job),
+            });
+        }
         Ok(info) => {
+            watch.missing = Missing::default();
             events.announce(Event::JobProgress {
                 chunk: watch.chunk,
                 job: watch.job.clone(),
@@ -166,11 +206,13 @@ async fn ask(org: &Org, events: &SharedSink, mut watch: Watch) -> Option<Watch> 
                 return None;
             }
         }
-        Err(error) if error.is_not_found() => {
-            let _ = watch.answer.send(Err(PollerError::Gone { job: watch.job }));
-            return None;
-        }
-        Err(error) if error.is_transient() => {
+        // A 404 without the org's code is a gateway's.
+        Err(error)
+            if error.is_transient()
+                || error.is_not_found()
+                || error.status.is_some_and(|status| status >= 500) =>
+        {
+            watch.missing = Missing::default();
             events.announce(Event::Note {
                 text: format!("job {}: the org doesn't answer, asking again", watch.job),
             });
@@ -180,7 +222,7 @@ async fn ask(org: &Org, events: &SharedSink, mut watch: Watch) -> Option<Watch> 
             return None;
         }
     }
-    watch.due = Instant::now() + pause(watch.since.elapsed());
+    watch.due = Instant::now() + pause(watch.since.elapsed()).max(shortest);
     Some(watch)
 }
 
@@ -191,13 +233,4 @@ fn pause(waited: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_come_often_at_first_and_seldom_later() {
-        assert!(pause(Duration::ZERO) < Duration::from_millis(200));
-        assert!(pause(Duration::from_secs(30)) >= Duration::from_secs(8));
-        assert!(pause(Duration::from_hours(5)) <= LONGEST.mul_f64(1.2));
-    }
-}
+mod tests;

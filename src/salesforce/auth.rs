@@ -3,10 +3,10 @@
 //! Sources: "OAuth 2.0 Refresh Token Flow" and "OAuth 2.0 Client Credentials
 //! Flow", Salesforce Help; a token says nothing of its life, so its end is
 //! learned from a 401. After a renewal the instance URL is read again: it may
-//! have changed.
+//! have changed; but the org must be the one that was connected to (I11).
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,8 @@ use tokio::sync::Mutex;
 
 use super::error::{CallError, Happened, Kind};
 use super::transport::{BaseUrl, Body, Incoming, Method, Outgoing, Transport};
-use super::{cli_login, encode, refusal};
+use super::version::ApiVersion;
+use super::{cli_login, encode, identity, refusal, same_org};
 
 /// How to get into an org. Secrets can't be printed by accident.
 #[derive(Clone)]
@@ -127,6 +128,8 @@ pub(super) struct Credentials {
     can_renew: bool,
     session: RwLock<Arc<Session>>,
     renewal: Mutex<Renewal>,
+    /// The org that every later session must belong to, once it is known.
+    bound: OnceLock<same_org::Bound>,
 }
 
 impl fmt::Debug for Credentials {
@@ -141,7 +144,13 @@ impl Credentials {
             can_renew: login.can_renew(),
             session: RwLock::new(Arc::new(session)),
             renewal: Mutex::new(Renewal { login, refused: None }),
+            bound: OnceLock::new(),
         }
+    }
+
+    /// Binds all later sessions to an org, once and for all (I11).
+    pub(super) fn bind(&self, org_id: &str, version: ApiVersion) {
+        let _ = self.bound.set(same_org::Bound { org_id: org_id.to_owned(), version });
     }
 
     pub(super) const fn can_renew(&self) -> bool {
@@ -173,11 +182,7 @@ impl Credentials {
         {
             return Err(error.clone());
         }
-        match obtain(&mut renewal.login, Some(transport), generation + 1).await {
-            Ok(session) if session.base.is_plain() != current.base.is_plain() => {
-                Err(CallError::new(LOG_IN, Kind::Address, Happened::No)
-                    .message("the org moved between https and this machine"))
-            }
+        match self.successor(&mut renewal.login, transport, &current).await {
             Ok(session) => {
                 *self.session.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(session);
                 Ok(true)
@@ -189,6 +194,32 @@ impl Credentials {
                 Err(error)
             }
         }
+    }
+
+    /// Makes the session that follows one, in the same org.
+    async fn successor(
+        &self,
+        login: &mut Login,
+        transport: &Transport,
+        current: &Session,
+    ) -> Result<Session, CallError> {
+        let session = obtain(login, Some(transport), current.generation + 1).await?;
+        if session.base.is_plain() != current.base.is_plain() {
+            return Err(CallError::new(LOG_IN, Kind::Address, Happened::No)
+                .message("the org moved between https and this machine"));
+        }
+        match self.bound.get() {
+            Some(bound) => same_org::check(transport, &session, bound).await?,
+            // Still connecting: what the two sessions say of themselves.
+            None => {
+                let (before, now) =
+                    (identity::org_named_by(current), identity::org_named_by(&session));
+                if let (Some(before), Some(now)) = (before, now) {
+                    same_org::compare(&before, &now)?;
+                }
+            }
+        }
+        Ok(session)
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Kind {
     Login,
     /// No API version suits both sides.
     Version,
-    /// The org does not tell who it is.
+    /// The org does not tell who it is, or is another one than it was (I11).
     Identity,
     /// A local file could not be read or written.
     Local,
@@ -93,6 +93,9 @@ impl Deref for CallError {
         &self.0
     }
 }
+
+/// What the renewal of a login is called in errors; its hint depends on it.
+pub(super) const RENEW: &str = "renew the login";
 
 /// Statuses that pass by themselves ("Transport behaviour": what jsforce and
 /// Data Loader repeat).
@@ -213,6 +216,14 @@ impl CallError {
         self.status == Some(404)
     }
 
+    /// Whether the org itself says, in its own words, that it has no such job
+    /// ("Error Codes", Bulk API guide). A 404 without its code is somebody
+    /// else's (a gateway's page) and says nothing about the job.
+    pub fn says_no_such_job(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        self.is_not_found() && matches!(code, "NOT_FOUND" | "INVALIDJOB")
+    }
+
     /// Whether the org could not be reached, or broke off.
     pub fn is_unreachable(&self) -> bool {
         matches!(self.kind, Kind::Connect | Kind::Stalled | Kind::Broken)
@@ -244,7 +255,7 @@ impl CallError {
             Kind::Reply => "the answer can't be understood",
             Kind::Login => "the login failed",
             Kind::Version => "no API version suits both sides",
-            Kind::Identity => "the org does not tell who it is",
+            Kind::Identity => "the org's identity is not certain",
             Kind::Local => "a local file is in the way",
         }
     }
@@ -299,6 +310,11 @@ impl CallError {
             (Kind::Stalled | Kind::Broken, _) => "Check the network; the org may be busy.",
             (Kind::Version, _) => "Leave out --api-version, or name one that both sides know.",
             (Kind::Login, _) => "Check the login; docs/errors.md lists what each kind needs.",
+            (Kind::Identity, _) if self.call == RENEW => {
+                "A run belongs to one org, and nothing is sent to another. Let the login lead to \
+                 the org it began with again, then `bulkhaul resume`. A sandbox that was \
+                 refreshed is a new org."
+            }
             (Kind::Identity, _) => {
                 "Let the user read the Organization object, or let the app have the `id` scope."
             }

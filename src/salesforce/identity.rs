@@ -8,6 +8,7 @@
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
+use super::auth::Session;
 use super::connection::{Call, Connection};
 use super::encode;
 use super::error::{CallError, Happened, Kind};
@@ -76,11 +77,10 @@ pub(super) async fn read(
     };
 
     let session = connection.credentials.session();
-    let (url_org, url_user) = ids_in(session.identity_url.as_deref().unwrap_or_default());
-    let token_org = session.token.expose_secret().split_once('!').and_then(|(org, _)| id(org));
+    let (_, url_user) = ids_in(session.identity_url.as_deref().unwrap_or_default());
     let info_org = info.as_ref().and_then(|info| id(info.organization_id.as_deref()?));
     let record_org = organization.as_ref().and_then(|org| id(org.id.as_deref()?));
-    let Some(org_id) = record_org.or(info_org).or(url_org).or(token_org) else {
+    let Some(org_id) = record_org.or(info_org).or_else(|| org_named_by(&session)) else {
         return Err(CallError::new("learn which org this is", Kind::Identity, Happened::Refused));
     };
     let user_id = info.as_ref().and_then(|info| id(info.user_id.as_deref()?)).or(url_user);
@@ -115,6 +115,19 @@ fn tolerate<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
     }
 }
 
+/// The 18-character id of the org that a session itself names: in the token
+/// before its `!`, or in the identity URL that came with it.
+pub(super) fn org_named_by(session: &Session) -> Option<String> {
+    let token = session.token.expose_secret();
+    let named = token.split_once('!').and_then(|(org, _)| org_id(org));
+    named.or_else(|| ids_in(session.identity_url.as_deref().unwrap_or_default()).0)
+}
+
+/// An id as the key prefix of orgs has it (`00D`), with 18 characters.
+pub(super) fn org_id(text: &str) -> Option<String> {
+    id(text).filter(|id| id.starts_with("00D"))
+}
+
 fn id(text: &str) -> Option<String> {
     RecordId::parse(text.as_bytes()).ok().map(|id| id.to_string())
 }
@@ -123,7 +136,7 @@ fn id(text: &str) -> Option<String> {
 fn ids_in(url: &str) -> (Option<String>, Option<String>) {
     let mut parts = url.trim_end_matches('/').rsplit('/');
     let user = parts.next().and_then(id);
-    (parts.next().and_then(id), user)
+    (parts.next().and_then(org_id), user)
 }
 
 /// My Domain addresses that production orgs never have ("My Domain URL

@@ -12,6 +12,7 @@
 //! | `refusal` | what an error body says, whatever its shape |
 //! | `auth`, `cli_login` | logins and their renewal |
 //! | `org`, `identity`, `version` | connecting: which org, which user, which API version |
+//! | `same_org` | whether a renewed login still leads to that org |
 //! | `ingest`, `upload`, `download` | ingest jobs, their bodies and result sets |
 //! | `describe`, `limits`, `query`, `record` | the neighbouring REST resources |
 //!
@@ -35,13 +36,14 @@ mod query;
 mod record;
 mod refusal;
 mod retry;
+mod same_org;
 mod transport;
 mod upload;
 mod usage;
 mod version;
 
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;
 

@@ -124,6 +124,7 @@ impl Org {
         };
         let version = agree(&connection, options.api_version.as_deref()).await?;
         let identity = identity::read(&connection, version).await?;
+        connection.credentials.bind(&identity.org_id, version);
         connection.policy = options.retry;
         tracing::info!(org = %identity.org_id, %version, "connected");
         Ok(Org(Arc::new(Inner { connection, version, identity })))
@@ -142,6 +143,13 @@ impl Org {
     /// What was used so far.
     pub fn usage(&self) -> Usage {
         self.0.connection.counters.read()
+    }
+
+    /// Daily API calls left by the org's last word (`Sforce-Limit-Info`, which
+    /// comes with every reply of its REST resources); `None` before the first.
+    /// Other clients of the org use the same allowance.
+    pub fn daily_calls_left(&self) -> Option<u64> {
+        self.usage().daily_calls.map(|(used, granted)| granted.saturating_sub(used))
     }
 
     pub(super) fn connection(&self) -> &Connection {

@@ -3,14 +3,33 @@
 //! can be played. It shares nothing with the client but the socket.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::{ConnectOptions, Login, Org};
+use crate::domain::SharedSink;
+
+/// Keeps a paused test clock where it is while a request is on its way. Tokio
+/// moves such a clock on whenever only timers are left to wait for, and takes
+/// no notice of sockets; a blocking task holds it back.
+#[derive(Debug)]
+pub(super) struct HeldClock {
+    _until_dropped: mpsc::Sender<()>,
+}
+
+impl HeldClock {
+    pub(super) fn hold() -> HeldClock {
+        let (sender, receiver) = mpsc::channel();
+        tokio::task::spawn_blocking(move || receiver.recv());
+        HeldClock { _until_dropped: sender }
+    }
+}
+
 /// A request as it arrived.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub method: String,
     pub path: String,
     /// Header lines, names in lower case.
@@ -19,18 +38,18 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn token(&self) -> Option<&str> {
+    pub(crate) fn token(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
 }
 
 /// What the org does with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Answers with a status, header lines and a body of announced length.
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Announces more bytes than it sends, then hangs up.
@@ -43,20 +62,20 @@ pub(super) enum Act {
     HangUp,
 }
 
-pub(super) fn json(status: u16, body: &str) -> Act {
+pub(crate) fn json(status: u16, body: &str) -> Act {
     Act::Answer(status, vec![("Content-Type", "application/json".into())], body.into())
 }
 
 type Behaviour = dyn Fn(&Seen) -> Act + Send + Sync;
 
 /// The org; it lives as long as the test's runtime.
-pub(super) struct ScriptedOrg {
+pub(crate) struct ScriptedOrg {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-pub(super) const ORG_ID: &str = "00D7Q000001AbCdUAK";
-pub(super) const VERSIONS: &str = r#"[{"label":"Winter","url":"/services/data/v62.0","version":"62.0"},
+pub(crate) const ORG_ID: &str = "00D7Q000001AbCdUAK";
+pub(crate) const VERSIONS: &str = r#"[{"label":"Winter","url":"/services/data/v62.0","version":"62.0"},
         {"label":"Spring","url":"/services/data/v66.0","version":"66.0"},
         {"label":"Later","url":"/services/data/v70.0","version":"70.0"}]"#;
 
@@ -64,7 +83,7 @@ impl ScriptedOrg {
     /// Starts an org. What connecting needs is answered by itself; the rest by
     /// the behaviour, which also sees the connecting calls when it wants to by
     /// answering them first with [`Some`].
-    pub(super) async fn start(
+    pub(crate) async fn start(
         behaviour: impl Fn(&Seen) -> Option<Act> + Send + Sync + 'static,
     ) -> ScriptedOrg {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,13 +102,22 @@ impl ScriptedOrg {
         ScriptedOrg { url, seen }
     }
 
+    /// Connects to it with the patience that users get; for tests with a
+    /// paused clock.
+    pub(crate) async fn connect(&self, events: SharedSink) -> Org {
+        let token = format!("{}!scripted", &ORG_ID[..15]).into();
+        let login = Login::Token { instance_url: self.url.clone(), token };
+        let options = ConnectOptions { events, ..ConnectOptions::default() };
+        Org::connect(login, options).await.unwrap()
+    }
+
     /// All requests so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Requests so far whose path contains this.
-    pub(super) fn count(&self, part: &str) -> usize {
+    pub(crate) fn count(&self, part: &str) -> usize {
         self.seen().iter().filter(|request| request.path.contains(part)).count()
     }
 }

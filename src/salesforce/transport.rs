@@ -194,6 +194,11 @@ impl Transport {
         Ok(Transport { client, counters })
     }
 
+    /// What the calls of this connection used.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Sends one request and waits for the head of its reply.
     ///
     /// # Cancel safety
@@ -223,6 +228,8 @@ impl Transport {
             Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
+        #[cfg(test)]
+        let held = super::scripted::HeldClock::hold();
         let pulse = Pulse::new();
         let mut request = self.client.request(method, outgoing.url);
         match outgoing.body {
@@ -258,6 +265,8 @@ impl Transport {
             response,
             patience: outgoing.patience,
             counters: Arc::clone(&self.counters),
+            #[cfg(test)]
+            _held: held,
         };
         if let Some(info) = incoming.header("sforce-limit-info") {
             self.counters.limit_info(info);
@@ -273,6 +282,9 @@ pub(super) struct Incoming {
     response: reqwest::Response,
     patience: Duration,
     counters: Arc<Counters>,
+    /// A paused test clock must not run ahead of a real socket.
+    #[cfg(test)]
+    _held: super::scripted::HeldClock,
 }
 
 impl Incoming {

@@ -11,7 +11,13 @@
 //! | close | the job is asked for its state until that is known; while it is still Open, it is closed again |
 //!
 //! Once a close was attempted, nothing here aborts or replaces the job (I5).
+//! Ten minutes of trouble in a row are waited out, with jittered pauses; then
+//! the chunk is left to `resume`.
 
+mod trouble;
 mod upload;
 
-pub use upload::{ChunkBody, Closed, UploadError, Uploader};
+#[cfg(test)]
+mod tests;
+
+pub use upload::{AttemptStep, ChunkBody, Closed, StepObserver, UploadError, Uploader};

@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{AttemptEvent, Event, JobState, NewJob, SharedSink};
+use super::trouble::Trouble;
+use crate::domain::{AttemptEvent, AttemptState, Event, JobState, NewJob, SharedSink};
 use crate::ledger::{AttemptRecord, JobError, LedgerError, SharedLedger, StepDetail};
-use crate::salesforce::{BytesSent, CallError, Org, UploadBody};
+use crate::salesforce::{BytesSent, CallError, Kind, Org, UploadBody};
 
-/// How many attempts a chunk gets before its upload is given up for now. An
-/// attempt already repeats what may be repeated within its own time budget;
-/// this bounds how often a broken connection makes us send a chunk anew.
-const ATTEMPTS_PER_CHUNK: u32 = 6;
-
-/// How long an unanswered close is asked after, before the run detaches and
-/// leaves the job to `resume` (I5).
-const CLOSE_PATIENCE: Duration = Duration::from_mins(5);
+/// How long the abort of a given-up job may take. Whether it succeeds changes
+/// nothing (a job that was never closed processes nothing and dies within 24
+/// hours), so the fresh attempt doesn't wait for long.
+const ABORT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A chunk as the uploader needs it.
 pub struct ChunkBody {
@@ -60,16 +57,6 @@ pub enum UploadError {
         /// The last call's error.
         source: CallError,
     },
-    /// The job ended in a state it can't have reached by itself.
-    #[error("chunk {chunk}: job {job} was {state} by somebody else before it was closed")]
-    EndedByOthers {
-        /// Chunk number.
-        chunk: u64,
-        /// Job id.
-        job: String,
-        /// The state it was found in.
-        state: JobState,
-    },
     /// The ledger can't be written.
     #[error("the ledger can't be written")]
     Ledger(#[from] LedgerError),
@@ -82,10 +69,28 @@ impl UploadError {
             UploadError::Call { source, .. } | UploadError::CloseUnknown { source, .. } => {
                 Some(source)
             }
-            UploadError::EndedByOthers { .. } | UploadError::Ledger(_) => None,
+            UploadError::Ledger(_) => None,
         }
     }
 }
+
+/// A step of an attempt that the ledger has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptStep {
+    /// Chunk number.
+    pub chunk: u64,
+    /// Attempt number within the chunk, from 1.
+    pub attempt: u32,
+    /// Id of its job, once the org gave one.
+    pub job: Option<String>,
+    /// Where the attempt stands now. From [`AttemptState::Closing`] on its rows
+    /// may be processed and count as sent.
+    pub state: AttemptState,
+}
+
+/// Told of each step after the ledger has it, in order within a chunk. Called
+/// from the lanes' tasks; must return at once.
+pub type StepObserver = Arc<dyn Fn(&AttemptStep) + Send + Sync>;
 
 /// Brings chunks to closed jobs.
 #[derive(Clone)]
@@ -93,12 +98,20 @@ pub struct Uploader {
     org: Org,
     ledger: SharedLedger,
     events: SharedSink,
+    observer: StepObserver,
 }
 
 /// How one attempt ended without being closed.
 enum Unclosed {
     /// A fresh attempt may be made.
-    TryAgain(UploadError),
+    TryAgain {
+        /// The attempt's number.
+        attempt: u32,
+        /// The call that failed.
+        error: CallError,
+        /// Whether its job may exist without our knowing its id.
+        lost: bool,
+    },
     /// No attempt will do better.
     Final(UploadError),
 }
@@ -112,11 +125,20 @@ impl From<LedgerError> for Unclosed {
 impl Uploader {
     /// An uploader that works for one run.
     pub fn new(org: Org, ledger: SharedLedger, events: SharedSink) -> Self {
-        Uploader { org, ledger, events }
+        Uploader { org, ledger, events, observer: Arc::new(|_| {}) }
+    }
+
+    /// Tells an observer of every step of every attempt, also of those that
+    /// are given up.
+    #[must_use]
+    pub fn observed_by(mut self, observer: StepObserver) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// Makes a job for the chunk, uploads its body and closes it, with fresh
-    /// attempts for those that certainly processed nothing.
+    /// attempts for those that certainly processed nothing, until ten minutes
+    /// passed without success.
     ///
     /// # Errors
     /// [`UploadError`]; what the ledger says then tells how far it came.
@@ -125,173 +147,192 @@ impl Uploader {
     /// Dropping the future leaves the attempt as the ledger has it; recovery
     /// decides from there.
     pub async fn upload(&self, chunk: &ChunkBody) -> Result<Closed, UploadError> {
-        let mut made = 0;
+        let mut trouble = Trouble::default();
+        let mut told_of_lost = false;
         loop {
-            made += 1;
-            match self.attempt(chunk).await {
+            let (attempt, error, lost) = match self.attempt(chunk).await {
                 Ok(closed) => return Ok(closed),
                 Err(Unclosed::Final(error)) => return Err(error),
-                Err(Unclosed::TryAgain(error)) if made >= ATTEMPTS_PER_CHUNK => return Err(error),
-                Err(Unclosed::TryAgain(error)) => {
-                    let text = format!(
-                        "chunk {}: attempt {made} came to nothing, a fresh one is made ({error})",
-                        chunk.chunk
-                    );
-                    self.events.announce(Event::Note { text });
-                    tokio::time::sleep(pause_before(made)).await;
-                }
+                Err(Unclosed::TryAgain { attempt, error, lost }) => (attempt, error, lost),
+            };
+            if lost && !told_of_lost {
+                told_of_lost = true;
+                let text = format!(
+                    "chunk {}: the org did not answer the creation of a job; if it made one, \
+                     that stays Open without data and ends by itself within 24 hours",
+                    chunk.chunk
+                );
+                self.events.announce(Event::Note { text });
             }
+            let Some(pause) = trouble.pause(&error) else {
+                return Err(UploadError::Call { chunk: chunk.chunk, source: error });
+            };
+            self.events.announce(Event::Retrying {
+                call: format!("send chunk {}", chunk.chunk),
+                attempt: attempt.saturating_add(1),
+                wait_seconds: pause.as_secs_f64(),
+                reason: error.brief(),
+            });
+            tokio::time::sleep(pause).await;
         }
     }
 
     async fn attempt(&self, chunk: &ChunkBody) -> Result<Closed, Unclosed> {
+        let mut attempt = Attempt::begin(self, chunk).await?;
+        let job = attempt.create().await?;
+        attempt.send_body(&job).await?;
+        attempt.close(&job).await?;
+        Ok(Closed { attempt: attempt.number, job })
+    }
+}
+
+/// One attempt on its way.
+struct Attempt<'a> {
+    uploader: &'a Uploader,
+    chunk: &'a ChunkBody,
+    number: u32,
+    job: Option<String>,
+}
+
+impl<'a> Attempt<'a> {
+    async fn begin(uploader: &'a Uploader, chunk: &'a ChunkBody) -> Result<Self, LedgerError> {
         let number = chunk.chunk;
-        let attempt = self
+        let number = uploader
             .ledger
             .run(move |ledger| {
                 ledger.begin_attempt(number, &AttemptRecord::default(), Timestamp::now())
             })
             .await?;
-        let job = self.create(chunk, attempt).await?;
-        self.send_body(chunk, attempt, &job).await?;
-        self.close(chunk, attempt, job).await
+        let attempt = Attempt { uploader, chunk, number, job: None };
+        attempt.observe(AttemptState::Creating);
+        Ok(attempt)
     }
 
-    async fn create(&self, chunk: &ChunkBody, attempt: u32) -> Result<String, Unclosed> {
-        match self.org.create_job(&chunk.job).await {
+    async fn create(&mut self) -> Result<String, Unclosed> {
+        let error = match self.uploader.org.create_job(&self.chunk.job).await {
             Ok(info) => {
+                self.job = Some(info.id.clone());
                 let facts = StepDetail { job_id: Some(info.id.clone()), ..StepDetail::default() };
-                self.note(chunk, attempt, AttemptEvent::JobCreated, facts).await?;
-                self.events.announce(Event::JobCreated {
-                    chunk: chunk.chunk,
-                    attempt,
+                self.step(AttemptEvent::JobCreated, facts).await?;
+                self.uploader.events.announce(Event::JobCreated {
+                    chunk: self.chunk.chunk,
+                    attempt: self.number,
                     job: info.id.clone(),
                 });
-                Ok(info.id)
+                return Ok(info.id);
             }
-            Err(error) => {
-                let unanswered = !error.certainly_did_not_happen();
-                let event = if unanswered {
-                    AttemptEvent::CreateUnanswered
-                } else {
-                    AttemptEvent::CreateRefused
-                };
-                self.note(chunk, attempt, event, detail_of(&error)).await?;
-                if unanswered {
-                    self.events.announce(Event::Note {
-                        text: format!(
-                            "chunk {}: the org did not answer the creation of a job; if it made \
-                             one, that stays Open without data and ends by itself within 24 hours",
-                            chunk.chunk
-                        ),
-                    });
-                }
-                let error = UploadError::Call { chunk: chunk.chunk, source: error };
-                Err(if unanswered { Unclosed::TryAgain(error) } else { Unclosed::Final(error) })
-            }
+            Err(error) => error,
+        };
+        if error.certainly_did_not_happen() {
+            // What passes by itself was waited out by the call.
+            self.step(AttemptEvent::CreateRefused, detail_of(&error)).await?;
+            return Err(self.over(error));
         }
+        self.step(AttemptEvent::CreateUnanswered, detail_of(&error)).await?;
+        Err(Unclosed::TryAgain { attempt: self.number, error, lost: true })
     }
 
-    async fn send_body(&self, chunk: &ChunkBody, attempt: u32, job: &str) -> Result<(), Unclosed> {
-        self.note(chunk, attempt, AttemptEvent::UploadStarted, StepDetail::default()).await?;
-        let events = Arc::clone(&self.events);
-        let number = chunk.chunk;
+    async fn send_body(&self, job: &str) -> Result<(), Unclosed> {
+        self.step(AttemptEvent::UploadStarted, StepDetail::default()).await?;
+        let events = Arc::clone(&self.uploader.events);
+        let chunk = self.chunk.chunk;
         let sent: BytesSent =
-            Arc::new(move |bytes| events.announce(Event::UploadProgress { chunk: number, bytes }));
-        match self.org.upload(job, &chunk.body, &sent).await {
-            Ok(()) => {
-                self.note(chunk, attempt, AttemptEvent::BodyTaken, StepDetail::default()).await?;
-                Ok(())
-            }
-            Err(error) => {
-                // Whether or not data arrived, an Open job processes nothing;
-                // but it takes one upload only, so this job is of no more use.
-                let again = !error.certainly_did_not_happen() || error.is_transient();
-                self.give_up(chunk, attempt, job, &error).await?;
-                let error = UploadError::Call { chunk: chunk.chunk, source: error };
-                Err(if again { Unclosed::TryAgain(error) } else { Unclosed::Final(error) })
-            }
+            Arc::new(move |bytes| events.announce(Event::UploadProgress { chunk, bytes }));
+        let Err(error) = self.uploader.org.upload(job, &self.chunk.body, &sent).await else {
+            self.step(AttemptEvent::BodyTaken, StepDetail::default()).await?;
+            return Ok(());
+        };
+        // Whether or not data arrived, an Open job processes nothing; but it
+        // takes one upload only, so this job is of no more use.
+        self.give_up(job, &error).await?;
+        // A body that can't be read here won't be readable for another job.
+        let local = error.kind == Kind::Local;
+        if !local && (error.is_transient() || !error.certainly_did_not_happen()) {
+            return Err(Unclosed::TryAgain { attempt: self.number, error, lost: false });
         }
+        Err(self.over(error))
     }
 
-    /// Aborts a job whose close was never attempted.
-    async fn give_up(
-        &self,
-        chunk: &ChunkBody,
-        attempt: u32,
-        job: &str,
-        why: &CallError,
-    ) -> Result<(), LedgerError> {
-        self.note(chunk, attempt, AttemptEvent::GiveUp, detail_of(why)).await?;
-        // An abort that fails changes nothing: the job was never closed, so it
-        // processes nothing and dies within 24 hours. The ledger keeps
-        // `aborting`, and recovery tries once more.
-        if self.org.abort(job).await.is_ok() {
-            self.note(chunk, attempt, AttemptEvent::AbortSeen, StepDetail::default()).await?;
+    /// Aborts a job whose close was never attempted. When that fails, the
+    /// ledger keeps `aborting`, and recovery tries once more.
+    async fn give_up(&self, job: &str, why: &CallError) -> Result<(), LedgerError> {
+        self.step(AttemptEvent::GiveUp, detail_of(why)).await?;
+        let answer = tokio::time::timeout(ABORT_PATIENCE, self.uploader.org.abort(job)).await;
+        let ended = match answer {
+            Ok(Ok(_)) => true,
+            // It ended without us, or is gone.
+            Ok(Err(error)) => {
+                error.says_no_such_job() || error.code.as_deref() == Some("INVALIDJOBSTATE")
+            }
+            Err(_) => false,
+        };
+        if ended {
+            self.step(AttemptEvent::AbortSeen, StepDetail::default()).await?;
         }
         Ok(())
     }
 
-    async fn close(
-        &self,
-        chunk: &ChunkBody,
-        attempt: u32,
-        job: String,
-    ) -> Result<Closed, Unclosed> {
-        self.note(chunk, attempt, AttemptEvent::CloseStarted, StepDetail::default()).await?;
-        let asked_since = tokio::time::Instant::now();
-        let mut turn = 0;
-        loop {
-            let Err(error) = self.org.close(&job).await else { break };
-            // Whatever the error says, only the job's state tells.
-            let error = match self.org.job(&job).await {
+    async fn close(&self, job: &str) -> Result<(), Unclosed> {
+        self.step(AttemptEvent::CloseStarted, StepDetail::default()).await?;
+        let mut trouble = Trouble::default();
+        while let Err(error) = self.uploader.org.close(job).await {
+            // Whatever the error says, only the job's state tells. Any state
+            // after Open is the poller's: also an end that others made.
+            let error = match self.uploader.org.job(job).await {
                 Ok(info) if info.state == JobState::Open => error,
-                Ok(info) if matches!(info.state, JobState::Aborted) => {
-                    let event = AttemptEvent::Ended(info.state);
-                    self.note(chunk, attempt, event, detail_of(&error)).await?;
-                    return Err(Unclosed::Final(UploadError::EndedByOthers {
-                        chunk: chunk.chunk,
-                        job,
-                        state: info.state,
-                    }));
-                }
                 Ok(_) => break,
                 Err(asking) => asking,
             };
-            let is_final = error.certainly_did_not_happen() && !error.is_transient();
-            if is_final || asked_since.elapsed() > CLOSE_PATIENCE {
+            let pause = if may_pass(&error) { trouble.pause(&error) } else { None };
+            let Some(pause) = pause else {
                 return Err(Unclosed::Final(UploadError::CloseUnknown {
-                    chunk: chunk.chunk,
-                    job,
+                    chunk: self.chunk.chunk,
+                    job: job.to_owned(),
                     source: error,
                 }));
-            }
-            turn += 1;
-            tokio::time::sleep(pause_before(turn)).await;
+            };
+            tokio::time::sleep(pause).await;
         }
-        self.note(chunk, attempt, AttemptEvent::CloseSeen, StepDetail::default()).await?;
-        self.events.announce(Event::Uploaded {
-            chunk: chunk.chunk,
-            job: job.clone(),
-            rows: chunk.rows,
+        self.step(AttemptEvent::CloseSeen, StepDetail::default()).await?;
+        self.uploader.events.announce(Event::Uploaded {
+            chunk: self.chunk.chunk,
+            job: job.to_owned(),
+            rows: self.chunk.rows,
         });
-        Ok(Closed { attempt, job })
+        Ok(())
     }
 
-    async fn note(
-        &self,
-        chunk: &ChunkBody,
-        attempt: u32,
-        event: AttemptEvent,
-        detail: StepDetail,
-    ) -> Result<(), LedgerError> {
-        let number = chunk.chunk;
-        self.ledger
-            .run(move |ledger| {
-                ledger.attempt_step(number, attempt, event, &detail, Timestamp::now()).map(drop)
-            })
-            .await
+    fn over(&self, source: CallError) -> Unclosed {
+        Unclosed::Final(UploadError::Call { chunk: self.chunk.chunk, source })
     }
+
+    /// Writes a step to the ledger, then tells the observer.
+    async fn step(&self, event: AttemptEvent, detail: StepDetail) -> Result<(), LedgerError> {
+        let (chunk, number) = (self.chunk.chunk, self.number);
+        let state = self
+            .uploader
+            .ledger
+            .run(move |ledger| ledger.attempt_step(chunk, number, event, &detail, Timestamp::now()))
+            .await?;
+        self.observe(state);
+        Ok(())
+    }
+
+    fn observe(&self, state: AttemptState) {
+        (self.uploader.observer)(&AttemptStep {
+            chunk: self.chunk.chunk,
+            attempt: self.number,
+            job: self.job.clone(),
+            state,
+        });
+    }
+}
+
+/// Whether asking on after a failed close can help.
+fn may_pass(error: &CallError) -> bool {
+    error.is_transient()
+        || !error.certainly_did_not_happen()
+        || (error.is_not_found() && !error.says_no_such_job())
 }
 
 /// What the ledger keeps of a call's error: code and text of the org, which
@@ -304,9 +345,4 @@ fn detail_of(error: &CallError) -> StepDetail {
         }),
         ..StepDetail::default()
     }
-}
-
-/// A short growing pause; the calls themselves already back off with jitter.
-fn pause_before(turn: u32) -> Duration {
-    Duration::from_millis(250) * 2u32.saturating_pow(turn.min(6).saturating_sub(1))
 }

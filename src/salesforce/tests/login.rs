@@ -242,3 +242,93 @@ async fn nothing_printable_ever_holds_a_secret() {
         assert!(!text.contains(TOKEN), "{text}");
     }
 }
+
+const OTHER_ORG: &str = "00D5g000004XyZw";
+
+/// How an org tells who it is after a renewal.
+#[derive(Clone, Copy)]
+enum Told {
+    Token,
+    IdentityUrl,
+    UserInfo,
+    Record,
+    Nowhere,
+}
+
+/// Renews the session of a run and reads the limits, when the login leads to
+/// `renewed_org` then.
+async fn renew_into(renewed_org: &'static str, told: Told) -> (Result<Limits, CallError>, usize) {
+    let logins = AtomicUsize::new(0);
+    let scripted = ScriptedOrg::start(move |request: &Seen| {
+        if request.path == "/services/oauth2/token" {
+            let host = request.header("host").unwrap();
+            let (token, id) = match (logins.fetch_add(1, SeqCst), told) {
+                (0, _) => (format!("{ORG_ID}!first"), String::new()),
+                (_, Told::Token) => (format!("{renewed_org}!next"), String::new()),
+                (_, Told::IdentityUrl) => (
+                    "next".to_owned(),
+                    format!(
+                        r#","id":"https://login.salesforce.com/id/{renewed_org}/0057Q000002xYzQ""#
+                    ),
+                ),
+                (_, Told::UserInfo | Told::Record | Told::Nowhere) => {
+                    ("next".to_owned(), String::new())
+                }
+            };
+            let reply =
+                format!(r#"{{"access_token":"{token}","instance_url":"http://{host}"{id}}}"#);
+            return Some(json(200, &reply));
+        }
+        let renewed = request.token() == Some("next");
+        if request.path.ends_with("/limits") {
+            let first = request.token().is_some_and(|token| token.ends_with("!first"));
+            return Some(if first { json(401, "[]") } else { json(200, "{}") });
+        }
+        if renewed && request.path.ends_with("/userinfo") {
+            return Some(match told {
+                Told::UserInfo => json(200, &format!(r#"{{"organization_id":"{renewed_org}"}}"#)),
+                _ => json(403, r#"{"error":"insufficient_scope"}"#),
+            });
+        }
+        if renewed && request.path.contains("Organization") {
+            return Some(match told {
+                Told::Record => json(200, &format!(r#"{{"records":[{{"Id":"{renewed_org}"}}]}}"#)),
+                _ => json(400, r#"[{"errorCode":"INVALID_TYPE","message":"not supported"}]"#),
+            });
+        }
+        None
+    })
+    .await;
+    let org = Org::connect(client_login(&scripted), options(&Arc::default())).await.unwrap();
+    let answer = org.limits().await;
+    if answer.is_err() {
+        // The verdict stands; the login isn't tried over and over.
+        let again = org.limits().await.unwrap_err();
+        assert_eq!(again.kind, Kind::Identity);
+        assert_eq!(scripted.count("oauth2/token"), 2);
+    }
+    let reached = scripted.seen().into_iter().filter(|request| {
+        let first = request.token().is_some_and(|token| token.ends_with("!first"));
+        request.path.ends_with("/limits") && !first
+    });
+    (answer, reached.count())
+}
+
+#[tokio::test]
+async fn a_renewal_that_leads_to_another_org_is_refused_before_anything_is_sent_there() {
+    for told in [Told::Token, Told::IdentityUrl, Told::UserInfo, Told::Record] {
+        let (answer, reached) = renew_into(OTHER_ORG, told).await;
+        let error = answer.unwrap_err();
+        assert_eq!((error.kind, error.is_transient()), (Kind::Identity, false));
+        assert!(error.to_string().contains(OTHER_ORG), "{error}");
+        assert!(error.to_string().contains(ORG_ID), "{error}");
+        assert!(error.hint().unwrap().contains("resume"));
+        assert_eq!(reached, 0);
+        let (answer, reached) = renew_into(&ORG_ID[..15], told).await;
+        assert!(answer.is_ok());
+        assert_eq!(reached, 1);
+    }
+    let (answer, reached) = renew_into(ORG_ID, Told::Nowhere).await;
+    assert_eq!(answer.unwrap_err().kind, Kind::Identity);
+    assert_eq!(reached, 0);
+}

@@ -36,6 +36,7 @@ impl Heard {
 /// As patient as ever, but in no need of real time.
 fn options(events: &Arc<Heard>) -> ConnectOptions {
     let retry = RetryPolicy {
+        tries: 8,
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(5),
         ..RetryPolicy::default()
@@ -197,4 +198,24 @@ async fn a_query_is_read_to_its_last_page() {
     let ids: Vec<String> = records.iter().map(|record| record.get("id").unwrap().cell()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
     assert_eq!(scripted.seen().pop().unwrap().path, "/services/data/v66.0/query/01g-2");
+}
+
+#[tokio::test]
+async fn the_daily_calls_left_follow_every_reply_good_or_bad() {
+    let used = |n| vec![("Sforce-Limit-Info", format!("api-usage={n}/1000"))];
+    let scripted = ScriptedOrg::start(move |request: &Seen| match request.method.as_str() {
+        "PUT" => Some(Act::Answer(201, used(400), vec![])),
+        "PATCH" => Some(Act::Answer(400, used(401), b"[{\"errorCode\":\"INVALIDJOB\"}]".to_vec())),
+        "DELETE" => Some(Act::Answer(204, used(402), vec![])),
+        _ => None,
+    })
+    .await;
+    let (org, _) = connect(&scripted).await;
+    assert_eq!(org.daily_calls_left(), None);
+    org.upload("750", &body(Some(3), b"a\n1".to_vec()), &unheard()).await.unwrap();
+    assert_eq!(org.daily_calls_left(), Some(600));
+    org.close("750").await.unwrap_err();
+    assert_eq!(org.daily_calls_left(), Some(599));
+    org.delete_job("750").await.unwrap();
+    assert_eq!(org.usage().daily_calls, Some((402, 1_000)));
 }
