@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::StopReason;
 use super::folder::private_file;
-use super::load::{JobReport, Run};
+use super::load::Run;
 use super::results::Settled;
 use crate::chunker::{Body, PlannedChunk, open_body, open_rows};
 use crate::domain::{
@@ -157,21 +157,6 @@ impl<'a> Lane<'a> {
         let run = self.run;
         let body = self.body(&chunk);
         let closed = run.uploader.upload(&body).await?;
-        let mut report = JobReport {
-            id: closed.job.clone(),
-            chunk: chunk.number,
-            attempt: closed.attempt,
-            state: JobState::UploadComplete,
-            first_row: chunk.rows.first().map_or(0, |row| row.0),
-            rows: chunk.rows.len(),
-            bytes: chunk.bytes,
-            processed: 0,
-            failed: 0,
-            error: None,
-        };
-        run.sent(chunk.rows.len());
-        run.job(report.clone());
-
         let ended = tokio::select! {
             ended = run.poller.terminal(chunk.number, &closed.job, chunk.rows.len()) => ended,
             () = run.stop.detached() => return Ok(None),
@@ -183,7 +168,7 @@ impl<'a> Lane<'a> {
             Err(error) => return Err(error.into()),
         };
         if let Some(info) = &info {
-            self.ended(&chunk, &closed.job, closed.attempt, info, &mut report).await?;
+            self.ended(&chunk, &closed.job, closed.attempt, info).await?;
         }
         let _place = run.reconciling.acquire().await.map_err(|_| LaneError::Interrupted)?;
         drop(lane);
@@ -228,13 +213,8 @@ impl<'a> Lane<'a> {
         job: &str,
         attempt: u32,
         info: &JobInfo,
-        report: &mut JobReport,
     ) -> Result<(), LaneError> {
-        report.state = info.state;
-        report.processed = info.records_processed.unwrap_or(0);
-        report.failed = info.records_failed.unwrap_or(0);
-        report.error.clone_from(&info.error_message);
-        self.run.job(report.clone());
+        self.run.job_ended(chunk.number, attempt, info);
         let detail = StepDetail {
             processed: info.records_processed,
             failed: info.records_failed,

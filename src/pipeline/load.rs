@@ -1,7 +1,7 @@
 //! Runs a prepared load to its end.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -13,8 +13,8 @@ use super::results::{Settled, write_results};
 use super::{PreflightError, Prepared, RunFolder, Stop, StopReason};
 use crate::chunker::PlannedChunk;
 use crate::domain::{
-    Event, FailureGroups, JobState, Reason, SharedSink, Status, Tally, Verdict, error_chain,
-    verdict,
+    AttemptState, Event, FailureGroups, JobInfo, JobState, Reason, SharedSink, Status, Tally,
+    Verdict, error_chain, verdict,
 };
 use crate::ledger::{
     Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger, SourceRecord,
@@ -23,7 +23,7 @@ use crate::poller::Poller;
 use crate::reconciler::{OutcomeError, ResultError, WrittenFile};
 use crate::rows::{SourceError, SourceRows as _};
 use crate::salesforce::CallError;
-use crate::uploader::Uploader;
+use crate::uploader::{AttemptStep, Uploader};
 
 /// Planned chunks that may wait for a lane. Two, so that a lane that gets free
 /// finds one ready while the next is being cut; each may hold a spool of up to
@@ -129,7 +129,7 @@ pub(super) struct Run {
     pub(super) uploader: Uploader,
     pub(super) poller: Poller,
     pub(super) reconciling: Semaphore,
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
 }
 
 /// What is counted on the way.
@@ -138,16 +138,52 @@ struct Books {
     tally: Tally,
     to_send: u64,
     chunks: u64,
+    /// First row, rows and bytes of each chunk whose fate is open.
+    planned: HashMap<u64, (u64, u64, u64)>,
     sent: u64,
     jobs: BTreeMap<(u64, u32), JobReport>,
     failures: FailureGroups,
     notes: Vec<String>,
 }
 
+/// A panic elsewhere leaves counts, not broken structures, behind.
+fn locked(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Books {
+    /// Takes a step of an attempt: every job is listed, also one that was given
+    /// up, and rows count as sent once the close of their job was attempted.
+    fn step(&mut self, step: &AttemptStep) {
+        let Some(&(first_row, rows, bytes)) = self.planned.get(&step.chunk) else { return };
+        if step.state == AttemptState::Closing {
+            self.sent += rows;
+        }
+        let Some(job) = &step.job else { return };
+        let state = match step.state {
+            AttemptState::Closed => JobState::UploadComplete,
+            AttemptState::Aborting | AttemptState::GivenUp => JobState::Aborted,
+            _ => JobState::Open,
+        };
+        let report = self.jobs.entry((step.chunk, step.attempt)).or_insert_with(|| JobReport {
+            id: job.clone(),
+            chunk: step.chunk,
+            attempt: step.attempt,
+            state,
+            first_row,
+            rows,
+            bytes,
+            processed: 0,
+            failed: 0,
+            error: None,
+        });
+        report.state = state;
+    }
+}
+
 impl Run {
     fn with_books<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
-        // A panic elsewhere leaves counts, not broken structures, behind.
-        change(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut locked(&self.books))
     }
 
     /// Counts the rows of a chunk as read, and those that were rejected.
@@ -157,6 +193,8 @@ impl Run {
             books.tally.rejected += chunk.rejected;
             books.to_send += chunk.rows.len();
             books.chunks = chunk.number;
+            let first_row = chunk.rows.first().map_or(0, |row| row.0);
+            books.planned.insert(chunk.number, (first_row, chunk.rows.len(), chunk.bytes));
             books.failures.merge(reasons);
         });
     }
@@ -166,14 +204,16 @@ impl Run {
         self.with_books(|books| (books.to_send, books.chunks))
     }
 
-    /// Notes the latest facts of a job.
-    pub(super) fn job(&self, report: JobReport) {
-        self.with_books(|books| books.jobs.insert((report.chunk, report.attempt), report));
-    }
-
-    /// Counts a chunk's rows as sent.
-    pub(super) fn sent(&self, rows: u64) {
-        self.with_books(|books| books.sent += rows);
+    /// Notes how a job ended.
+    pub(super) fn job_ended(&self, chunk: u64, attempt: u32, info: &JobInfo) {
+        self.with_books(|books| {
+            if let Some(report) = books.jobs.get_mut(&(chunk, attempt)) {
+                report.state = info.state;
+                report.processed = info.records_processed.unwrap_or(0);
+                report.failed = info.records_failed.unwrap_or(0);
+                report.error.clone_from(&info.error_message);
+            }
+        });
     }
 
     /// Counts the final outcomes of a chunk.
@@ -181,6 +221,7 @@ impl Run {
         self.with_books(|books| {
             books.tally.add(tally);
             books.failures.merge(failures);
+            books.planned.remove(&chunk);
         });
         self.events.announce(Event::ChunkReconciled { chunk, tally: *tally });
     }
@@ -252,11 +293,17 @@ pub async fn load(
         rows: prepared.survey.as_ref().map(|survey| survey.sent),
         lanes,
     });
+    let books = Arc::new(Mutex::new(Books::default()));
+    let observer = {
+        let books = Arc::clone(&books);
+        Arc::new(move |step: &AttemptStep| locked(&books).step(step))
+    };
     let run = Arc::new(Run {
-        uploader: Uploader::new(prepared.org.clone(), ledger.clone(), Arc::clone(&events)),
+        uploader: Uploader::new(prepared.org.clone(), ledger.clone(), Arc::clone(&events))
+            .observed_by(observer),
         poller: Poller::start(prepared.org.clone(), Arc::clone(&events)),
         reconciling: Semaphore::new(RECONCILING),
-        books: Mutex::default(),
+        books,
         prepared,
         folder,
         ledger,
