@@ -401,7 +401,11 @@ fn herald(run: &Arc<Run>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         stop.asked().await;
         if let Some(reason) = stop.reason() {
-            events.announce(Event::Stopping { reason: reason.describe() });
+            let what = match reason {
+                StopReason::Signal => "uploads in flight end first, a second signal leaves at once",
+                _ => "no new jobs are made",
+            };
+            events.announce(Event::Stopping { reason: format!("{}; {what}", reason.describe()) });
         }
     })
 }

@@ -51,10 +51,7 @@ impl StopReason {
     /// One clause for people.
     pub fn describe(&self) -> String {
         match self {
-            StopReason::Signal => {
-                "asked to stop; uploads in flight end first, a second signal leaves at once"
-                    .to_owned()
-            }
+            StopReason::Signal => "asked to stop".to_owned(),
             StopReason::MaxWait => "the time of --max-wait is over".to_owned(),
             StopReason::Unreachable(why) => format!("the org can't be reached ({why})"),
             StopReason::Allowance(why) => format!("the org's allowance is used up ({why})"),
