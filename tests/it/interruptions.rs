@@ -168,3 +168,28 @@ fn an_org_that_is_not_there_is_told_in_a_sentence() {
     assert!(message.contains(&address.to_string()), "where: {message}");
     assert!(message.contains("refused"), "why: {message}");
 }
+
+/// A scheduler that starts a job twice must not insert its rows twice (I2).
+#[test]
+fn of_loads_of_one_source_that_start_at_once_one_goes_on() {
+    let (place, server) = (Place::new(), Server::in_memory(&[]));
+    let names: String = (1..=500).map(|row| format!("Company {row}\n")).collect();
+    let source = place.file("names.csv", format!("Name\n{names}"));
+    let source = source.to_str().unwrap();
+    let args = ["load", source, "--object", "Account", "--operation", "insert", "--json"];
+    let started: Vec<_> = (0..3)
+        .map(|_| {
+            let mut command = place.command_on(&server, &args);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let mut codes: Vec<i32> = started
+        .into_iter()
+        .map(|child| Said::from(child.wait_with_output().unwrap()).code)
+        .collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 2, 2]);
+    let said = place.run_on(&server, &["query", "SELECT Id FROM Account", "--format", "jsonl"]);
+    assert_eq!(said.stdout.lines().count(), 500, "{}", said.stderr);
+}

@@ -249,3 +249,49 @@ fn json_lines_tell_the_run_to_a_machine() {
     assert_eq!((named("job_created"), named("chunk_reconciled")), (1, 1));
     assert_eq!(events.last().unwrap()["tally"]["created"], 500);
 }
+
+#[test]
+fn what_the_org_refuses_at_the_first_job_leaves_nothing_behind() {
+    let place = Place::new();
+    let path = place.file("ids.csv", "Id\n001000000000001AAA\n");
+    let args = operation(path.to_str().unwrap(), "hardDelete", &["--yes"]);
+    let said = place.run(&args);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("nothing was sent"), "{}", said.stderr);
+    let runs = std::fs::read_dir(place.path().join("bulkhaul-runs")).unwrap();
+    let folders = runs.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(folders.count(), 0, "a load that was refused leaves no run folder");
+}
+
+#[test]
+fn an_assignment_rule_goes_with_what_has_one() {
+    let place = Place::new();
+    let path = place.file("few.csv", "Name\nAlpha\n");
+    let rule = ["--assignment-rule", "01Q000000000001"];
+    let said = place.run(&operation(path.to_str().unwrap(), "insert", &rule));
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("Case and Lead"), "{}", said.stderr);
+}
+
+#[test]
+fn a_result_column_that_is_sent_stands_under_its_field() {
+    let place = Place::new();
+    let path = place.file("ids.csv", "sf__Id,sf__Error,Name\n001000000000001AAA,old,Alpha\n");
+    let map = ["--map", "sf__Id=Id"];
+    let said = place.run(&operation(path.to_str().unwrap(), "update", &map));
+    assert_eq!(said.code, 3, "{}", said.stderr);
+    let rows = place.result("failed.csv");
+    assert_eq!(rows[0]["Id"], "001000000000001AAA");
+    assert!(!rows[0]["sf__Error"].contains("old"));
+}
+
+#[test]
+fn refused_arguments_are_told_as_json_too() {
+    let place = Place::new();
+    let said =
+        place.run(&["load", "x.csv", "--object", "Account", "--operation", "mangle", "--json"]);
+    assert_eq!(said.code, 2);
+    let told: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(told["error"]["code"], "usage");
+    assert!(told["error"]["message"].as_str().unwrap().contains("mangle"), "{told}");
+}
