@@ -173,8 +173,8 @@ fn an_org_that_is_not_there_is_told_in_a_sentence() {
 #[test]
 fn of_loads_of_one_source_that_start_at_once_one_goes_on() {
     let (place, server) = (Place::new(), Server::in_memory(&[]));
-    let names: String = (1..=500).map(|row| format!("Company {row}\n")).collect();
-    let source = place.file("names.csv", format!("Name\n{names}"));
+    let names: Vec<String> = (1..=500).map(|row| format!("Company {row}")).collect();
+    let source = place.file("names.csv", format!("Name\n{}\n", names.join("\n")));
     let source = source.to_str().unwrap();
     let args = ["load", source, "--object", "Account", "--operation", "insert", "--json"];
     let started: Vec<_> = (0..3)
