@@ -100,7 +100,9 @@ pub fn open_csv(path: &Path, options: &CsvOptions) -> Result<CsvSource, SourceEr
     })
 }
 
-/// Why a header can't be used, if so.
+/// Why a header can't be used, whatever its columns are called. Names that are
+/// missing or occur twice are the transformer's to tell, with all else that is
+/// wrong with them.
 fn unusable(header: &[String]) -> Option<String> {
     if header.len() > MAX_RECORD_FIELDS {
         return Some(format!(
@@ -121,19 +123,6 @@ fn unusable(header: &[String]) -> Option<String> {
              CRLF line ends"
                 .to_owned(),
         );
-    }
-    if let Some(at) = header.iter().position(|name| name.trim().is_empty()) {
-        return Some(format!("column {} of the header has no name", at + 1));
-    }
-    let mut seen = std::collections::HashMap::with_capacity(header.len());
-    for (at, name) in header.iter().enumerate() {
-        if let Some(before) = seen.insert(name.as_str(), at) {
-            return Some(format!(
-                "columns {} and {} of the header are both named `{name}`",
-                before + 1,
-                at + 1
-            ));
-        }
     }
     None
 }

@@ -39,6 +39,7 @@ pub fn compile(
         dropped: Vec::new(),
     };
     compiler.check_object();
+    compiler.check_names();
     let external_id = compiler.check_external_id();
     compiler.resolve_columns(external_id, Parents::new(parents));
     let key = compiler.find_key(external_id);
@@ -171,11 +172,47 @@ impl<'a> Compiler<'a> {
     }
 
     /// Finds the field of each column.
+    /// Columns without a name, or with that of one before them.
+    fn check_names(&mut self) {
+        for at in 0..self.header.len() {
+            let name = self.header[at].as_str();
+            if name.trim().is_empty() {
+                self.problems.push(
+                    Problem::new(format!("column {} of the header has no name", at + 1))
+                        .hint("name it, or remove the column from the file"),
+                );
+            } else if let Some(before) = self.named_before(at) {
+                self.problems.push(
+                    Problem::new(format!(
+                        "columns {} and {} of the header are both named `{name}`",
+                        before + 1,
+                        at + 1
+                    ))
+                    .hint("rename one of them, or remove it from the file"),
+                );
+            }
+        }
+    }
+
+    fn named_before(&self, at: usize) -> Option<usize> {
+        let name = self.header.get(at)?;
+        self.header.iter().take(at).position(|before| before == name)
+    }
+
+    /// Whether a column can't be told by its name; that is a problem already.
+    fn is_unnamed(&self, at: usize) -> bool {
+        self.header.get(at).is_none_or(|name| name.trim().is_empty())
+            || self.named_before(at).is_some()
+    }
+
     fn resolve_columns(&mut self, external_id: Option<&'a Field>, mut parents: Parents<'_>) {
         self.check_renames();
         let mut extra = Vec::new();
         for at in 0..self.header.len() {
             let column = self.header[at].as_str();
+            if self.is_unnamed(at) {
+                continue;
+            }
             let (name, mapped) = match target(self.spec, self.header, at) {
                 Target::Dropped(reason) => {
                     self.dropped.push(DroppedColumn {

@@ -295,3 +295,14 @@ fn refused_arguments_are_told_as_json_too() {
     assert_eq!(told["error"]["code"], "usage");
     assert!(told["error"]["message"].as_str().unwrap().contains("mangle"), "{told}");
 }
+
+#[test]
+fn names_that_are_missing_or_occur_twice_are_told_with_the_rest() {
+    let place = Place::new();
+    let path = place.file("odd.csv", "Name,,Name,Nmae\na,b,c,d\n");
+    let said = place.run(&operation(path.to_str().unwrap(), "insert", &[]));
+    assert_eq!(said.code, 2);
+    for told in ["column 2 of the header has no name", "columns 1 and 3", "`Nmae`"] {
+        assert!(said.stderr.contains(told), "{told}: {}", said.stderr);
+    }
+}
