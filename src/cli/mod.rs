@@ -21,7 +21,18 @@ pub use error::{CliError, Exit};
 
 /// Moves bulk data into and out of Salesforce and accounts for every row.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhaul", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "bulkhaul",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
+Example, on the embedded org:
+  bulkhaul generate --object Account --rows 1000 --out accounts.csv
+  bulkhaul load accounts.csv --object Account --operation upsert \\
+      --external-id Legacy_Id__c --org local
+  bulkhaul query 'SELECT COUNT() FROM Account' --org local"
+)]
 pub struct Cli {
     /// Flags every command takes.
     #[command(flatten)]

@@ -306,3 +306,17 @@ fn names_that_are_missing_or_occur_twice_are_told_with_the_rest() {
         assert!(said.stderr.contains(told), "{told}: {}", said.stderr);
     }
 }
+
+#[test]
+fn a_log_file_tells_the_run_whatever_is_shown() {
+    let place = Place::new();
+    let path = place.file("few.csv", "Name\nAlpha\n");
+    let more = ["--progress", "none", "--log-file", "run.log"];
+    let said = place.run(&operation(path.to_str().unwrap(), "insert", &more));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let log = std::fs::read_to_string(place.path().join("run.log")).unwrap();
+    for milestone in ["run_started", "job_created", "chunk_reconciled", "run_ended"] {
+        assert!(log.contains(milestone), "{milestone}: {log}");
+    }
+    assert!(!log.contains("Alpha"), "a row value in the log: {log}");
+}

@@ -50,6 +50,43 @@ impl EventSink for Screen {
     }
 }
 
+/// Writes events to the log on their way to the view, so that a log file tells
+/// a run whatever is shown of it: milestones at `info`, states of jobs at
+/// `debug`, each step of progress at `trace`.
+struct Logged {
+    shown: SharedSink,
+}
+
+impl EventSink for Logged {
+    fn announce(&self, event: Event) {
+        match &event {
+            Event::ScanProgress { .. }
+            | Event::ReadProgress { .. }
+            | Event::UploadProgress { .. } => tracing::trace!(event = %as_json(&event)),
+            Event::JobProgress { .. } | Event::ResultsWritten { .. } => {
+                tracing::debug!(event = %as_json(&event));
+            }
+            // The client logs its own retries.
+            Event::Retrying { .. } => {}
+            _ => tracing::info!(event = %as_json(&event)),
+        }
+        self.shown.announce(event);
+    }
+}
+
+/// An event as JSON, made only if the log wants it.
+fn as_json(event: &Event) -> impl std::fmt::Display + '_ {
+    struct Json<'a>(&'a Event);
+
+    impl std::fmt::Display for Json<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&serde_json::to_string(self.0).unwrap_or_default())
+        }
+    }
+
+    Json(event)
+}
+
 /// A panic while drawing is no reason to stop drawing.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,10 +100,11 @@ pub(super) struct Progress {
 impl Progress {
     /// What the stages announce to.
     pub(super) fn sink(&self) -> SharedSink {
-        match &self.screen {
+        let shown: SharedSink = match &self.screen {
             Some(screen) => Arc::clone(screen) as SharedSink,
             None => Arc::new(NoEvents),
-        }
+        };
+        Arc::new(Logged { shown })
     }
 
     /// Takes the bars off the screen and writes lines held back, so that
