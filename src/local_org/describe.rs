@@ -1,4 +1,4 @@
-//! `sobjects`, `sobjects/X` and `sobjects/X/describe` (bulk-api-2.md section
+//! `sobjects`, `sobjects/X` and `sobjects/X/describe` (protocol notes, section
 //! 8; REST API guide, "Describe Global" and "sObject Describe").
 
 use std::sync::Arc;
@@ -164,7 +164,7 @@ fn summary(object: &ObjectDef, version: &str) -> Map<String, Json> {
     }
 }
 
-/// A field with the attributes worth keeping (bulk-api-2.md section 8).
+/// A field with the attributes worth keeping (protocol notes, section 8).
 fn field_json(object: &ObjectDef, field: &FieldDef) -> Json {
     let picklist: Vec<Json> = field
         .picklist_values

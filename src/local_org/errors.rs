@@ -43,12 +43,12 @@ impl ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 404 of an unknown path, record or job (bulk-api-2.md section 2.6).
+    /// 404 of an unknown path, record or job (protocol notes, section 2.6).
     pub(crate) fn not_found() -> ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "The requested resource does not exist")
     }
 
-    /// 401 of an unknown, expired or revoked token (bulk-api-2.md section 1.3).
+    /// 401 of an unknown, expired or revoked token (protocol notes, section 1.3).
     pub(crate) fn invalid_session() -> ApiError {
         ApiError::new(StatusCode::UNAUTHORIZED, "INVALID_SESSION_ID", "Session expired or invalid")
     }

@@ -1,5 +1,5 @@
 //! Record ids: 15 characters that tell letter case apart, or 18 with a
-//! checksum of the case (bulk-api-2.md section 9).
+//! checksum of the case (protocol notes, section 9).
 //!
 //! An id of this org is `PPP` (key prefix) + `Lo0` (its pod) + nine base-62
 //! digits of the object's counter, so that ids ascend as their counters do and

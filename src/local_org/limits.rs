@@ -1,5 +1,5 @@
 //! `limits`, `limits/recordCount`, and the count of API calls behind them
-//! (bulk-api-2.md section 6).
+//! (protocol notes, section 6).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! `query`, `queryAll` and the pages that follow (bulk-api-2.md section 8;
+//! `query`, `queryAll` and the pages that follow (protocol notes, section 8;
 //! REST API guide, "Query" and "Query Options Header").
 //!
 //! A cursor keeps the ids of its records for two days of the org's clock. At

@@ -2,7 +2,7 @@
 //! request before and after its handler, and the table of routes.
 //!
 //! The service takes paths in any letter case and with a trailing slash
-//! (bulk-api-2.md section 2.1). So before routing a path is brought into one
+//! (protocol notes, section 2.1). So before routing a path is brought into one
 //! form: `/services/data/v66.0/` becomes `/data/`, the fixed words become
 //! lower case, the slash at the end goes. Routes are written in that form.
 
@@ -20,7 +20,7 @@ use super::errors::ApiError;
 use super::state::OrgState;
 use super::{auth, describe, gzip, ingest, limits, query, records, versions};
 
-/// URI and headers together may have this many bytes (bulk-api-2.md section 6).
+/// URI and headers together may have this many bytes (protocol notes, section 6).
 const MAX_HEAD: usize = 16_384;
 
 /// Who makes the request; in the extensions of every request with a good token.

@@ -1,7 +1,7 @@
 //! Every switch of the local org.
 //!
 //! The defaults are strict: where sources disagree or say nothing
-//! (bulk-api-2.md section 12), the org takes the side that is harder on a
+//! (protocol notes, section 12), the org takes the side that is harder on a
 //! client. docs/local-org.md lists each rule with its source and its switch.
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
 //! Field values: read from the cells of an upload by the rules of the field's
-//! type, shown the way the service shows them (bulk-api-2.md sections 3, 4.1, 5.4).
+//! type, shown the way the service shows them (protocol notes, sections 3, 4.1, 5.4).
 //!
 //! Nothing is trimmed: blanks are data. What a cell *means* (empty, `#N/A`)
 //! is the caller's affair; these rules see a text that is a value.

@@ -26,7 +26,7 @@ const LISTED: [(u32, &str); 9] = [
 ];
 
 /// The first version that is served; 21 to 30 were retired in Summer '25
-/// (bulk-api-2.md, release map).
+/// (the protocol notes, release map).
 const FIRST_SERVED: u32 = 31;
 
 /// The newest version of this org.

@@ -1,5 +1,5 @@
 //! The endpoints under `/services/oauth2` and the identity URL
-//! (bulk-api-2.md sections 1.1 and 1.2).
+//! (protocol notes, sections 1.1 and 1.2).
 
 use std::sync::Arc;
 

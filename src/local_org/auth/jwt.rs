@@ -1,4 +1,4 @@
-//! The assertion of the JWT bearer flow (bulk-api-2.md section 1.1; "OAuth
+//! The assertion of the JWT bearer flow (protocol notes, section 1.1; "OAuth
 //! 2.0 JWT Bearer Flow for Server-to-Server Integration", Salesforce Help).
 
 use serde::Deserialize;

@@ -1,5 +1,5 @@
 //! Logging in: the token endpoint, the tokens and who they belong to
-//! (bulk-api-2.md section 1).
+//! (protocol notes, section 1).
 //!
 //! Grants: client credentials, JWT bearer (RS256, the key registered in the
 //! folder's `jwt-keys/`), refresh token. Access tokens live in memory and end

@@ -95,7 +95,7 @@ impl FieldKind {
         FieldKind::WORDS.iter().find(|(kind, _)| *kind == self).map_or("anyType", |(_, word)| *word)
     }
 
-    /// The `soapType` that goes with it (bulk-api-2.md section 8.3).
+    /// The `soapType` that goes with it (protocol notes, section 8.3).
     pub(crate) fn soap_type(self) -> &'static str {
         match self {
             FieldKind::Id | FieldKind::Reference => "tns:ID",

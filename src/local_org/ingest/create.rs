@@ -1,4 +1,4 @@
-//! The create request (bulk-api-2.md section 2.2): which bodies make a job and
+//! The create request (protocol notes, section 2.2): which bodies make a job and
 //! what the others are told.
 
 use serde_json::{Map, Value as Json};

@@ -1,4 +1,4 @@
-//! CSV as the service reads it (bulk-api-2.md section 4.1): quotes may stand
+//! CSV as the service reads it (protocol notes, section 4.1): quotes may stand
 //! around a whole cell and nowhere else, doubled inside; nothing is trimmed.
 
 use std::borrow::Cow;

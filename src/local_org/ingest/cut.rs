@@ -1,5 +1,5 @@
 //! Cutting an upload into units of work, and the checks of the file as a whole
-//! (bulk-api-2.md sections 3, "Failed jobs", 4.1 and 4.3).
+//! (protocol notes, sections 3, "Failed jobs", 4.1 and 4.3).
 
 use std::io::Read;
 

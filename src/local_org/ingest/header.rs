@@ -1,4 +1,4 @@
-//! The header line (bulk-api-2.md sections 4.1 and 4.2): which field each
+//! The header line (protocol notes, sections 4.1 and 4.2): which field each
 //! column is, found out by the worker, long after the upload was answered 201.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! A job: what it was created with, how far it is, and how both are told
-//! (bulk-api-2.md sections 2.2, 2.4 and 2.6).
+//! (protocol notes, sections 2.2, 2.4 and 2.6).
 //!
 //! ```text
 //!             upload           close

@@ -1,4 +1,4 @@
-//! The list of jobs (bulk-api-2.md section 2.7): up to 1,000 on a page, in no
+//! The list of jobs (protocol notes, section 2.7): up to 1,000 on a page, in no
 //! particular order, the rest by a locator.
 
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! Bulk API 2.0 ingest, as bulk-api-2.md sections 2 to 4 tell it: jobs, their
+//! Bulk API 2.0 ingest, as protocol notes, sections 2 to 4 tell it: jobs, their
 //! files, the worker that reads and saves rows, and the calls over HTTP.
 //!
 //! ```text

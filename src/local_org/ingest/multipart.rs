@@ -1,4 +1,4 @@
-//! The multipart create (bulk-api-2.md section 2.3): a part `job` with the
+//! The multipart create (protocol notes, section 2.3): a part `job` with the
 //! create JSON and a part `content` with the CSV.
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The three result sets (bulk-api-2.md section 3), told from what the worker
+//! The three result sets (protocol notes, section 3), told from what the worker
 //! left behind, a piece at a time.
 
 use std::collections::HashSet;

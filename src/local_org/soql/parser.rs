@@ -9,7 +9,7 @@ use super::ast::{
 use super::dates::{self, DateLiteral};
 use super::lexer::{self, Spot, Token};
 
-/// Characters a query may have (bulk-api-2.md section 6).
+/// Characters a query may have (protocol notes, section 6).
 const MAX_LENGTH: usize = 100_000;
 
 /// Parentheses deeper than this are refused, so that no query exhausts the stack.

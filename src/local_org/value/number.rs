@@ -1,5 +1,5 @@
 //! Numbers as text: strict reading, and the rendering of Java's
-//! `Double.toString`, which is what result files show (bulk-api-2.md section 5.4).
+//! `Double.toString`, which is what result files show (protocol notes, section 5.4).
 
 use std::io::Write as _;
 

@@ -1,5 +1,5 @@
 //! Why a row was refused, in the grammar of `sf__Error`
-//! (`STATUSCODE:message:fieldlist --`, bulk-api-2.md section 3).
+//! (`STATUSCODE:message:fieldlist --`, protocol notes, section 3).
 
 use std::fmt;
 

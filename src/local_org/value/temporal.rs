@@ -1,4 +1,4 @@
-//! Dates, instants and times of day as text (bulk-api-2.md sections 4.1, 5.4).
+//! Dates, instants and times of day as text (protocol notes, sections 4.1, 5.4).
 //!
 //! Days are counted in the proleptic Gregorian calendar. Years 1700 to 4000
 //! are the platform's range.
