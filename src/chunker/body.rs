@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{LineEnding, RowNumber, RowRanges};
+use crate::ledger::{BodyKind, ChunkRecord};
 use crate::rows::{Changes, SourceRows, Stretch};
 
 /// Where the CSV text of a chunk is found again; without a header line.
@@ -64,6 +65,34 @@ pub struct PlannedChunk {
     /// What was changed in its cells. Rows that left the chunk again for their
     /// key are counted too.
     pub changes: Changes,
+}
+
+impl PlannedChunk {
+    /// A chunk as the ledger has it. What was only of interest while it was
+    /// cut (duplicates, changes) is empty.
+    pub fn from_record(record: &ChunkRecord) -> Self {
+        let body = &record.body;
+        PlannedChunk {
+            number: record.number,
+            stretch: Stretch { start: record.start, end: record.end, first_row: record.first_row },
+            last_row: record.last_row,
+            read_rows: record.read,
+            rows: record.rows.clone(),
+            rejected: record.rejected,
+            body: match &body.kind {
+                BodyKind::None => Body::None,
+                BodyKind::Span => Body::Span { start: record.start, end: record.end },
+                BodyKind::Spool { file } => Body::Spool { file: file.clone() },
+            },
+            bytes: body.bytes,
+            digest: body.digest.clone(),
+            add_line_end: body.needs_final_newline.then_some(body.line_ending),
+            unique_text: record.unique_text.map(|column| column as usize),
+            duplicates: 0,
+            duplicate_example: None,
+            changes: Changes::default(),
+        }
+    }
 }
 
 /// Opens the rows of a chunk: its CSV text without a header line, each row

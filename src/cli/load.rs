@@ -10,15 +10,15 @@ use super::context::ProgressView;
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
-use crate::domain::{DEFAULT_CHUNK_ROWS, Event, MAX_JOB_BYTES, Operation};
+use crate::domain::{DEFAULT_CHUNK_ROWS, Event, MAX_JOB_BYTES, Operation, ROWS_PER_BATCH};
 use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
 
 mod banner;
 mod refusal;
-mod signals;
-mod summary;
+pub(super) mod signals;
+pub(super) mod summary;
 
 /// Load a file into an org and account for every row
 #[derive(Debug, Args)]
@@ -88,6 +88,12 @@ pub struct LoadArgs {
     /// Detach after this long (`90s`, `30m`, `8h`); the jobs go on
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_wait: Option<Duration>,
+    /// Jobs that carry a row at most, while it fails for passing reasons
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    row_attempts: u8,
+    /// One job of at most 10,000 rows at a time, against locks
+    #[arg(long)]
+    serial: bool,
     /// Refuse any other org: its id, `production` or `sandbox`
     #[arg(long, value_name = "ID|production|sandbox")]
     expect_org: Option<String>,
@@ -140,7 +146,7 @@ fn parse_delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[digits.len()..] {
         "s" | "" => 1,
@@ -167,9 +173,13 @@ impl LoadArgs {
                 Empty::Skip => EmptyMeans::Skip,
                 Empty::Clear => EmptyMeans::Clear,
             },
-            lanes: usize::from(self.parallel),
+            lanes: if self.serial { 1 } else { usize::from(self.parallel) },
             chunk_bytes: self.chunk_bytes,
-            chunk_rows: self.chunk_rows,
+            chunk_rows: if self.serial {
+                self.chunk_rows.min(ROWS_PER_BATCH)
+            } else {
+                self.chunk_rows
+            },
             skip: self.skip,
             limit: self.limit,
             assignment_rule: self.assignment_rule.clone(),
@@ -184,30 +194,20 @@ impl LoadArgs {
             again: self.again,
             runs_dir: runs_dir.to_owned(),
             max_wait: self.max_wait,
+            row_attempts: self.row_attempts,
+            serial: self.serial,
         }
     }
+}
 
-    /// What the ledger and the summary keep of the command line; no flag
-    /// holds a secret.
-    fn settings(&self) -> serde_json::Value {
-        serde_json::json!({
-            "source": self.source,
-            "object": self.object,
-            "operation": self.operation,
-            "external_id": self.external_id,
-            "key": self.key,
-            "map": self.map,
-            "empty": format!("{:?}", self.empty).to_lowercase(),
-            "parallel": self.parallel,
-            "chunk_bytes": self.chunk_bytes,
-            "chunk_rows": self.chunk_rows,
-            "limit": self.limit,
-            "skip": self.skip,
-            "duplicates": self.duplicates.map(|what| format!("{what:?}").to_lowercase()),
-            "assignment_rule": self.assignment_rule,
-            "delimiter": self.delimiter.map(char::from),
-        })
-    }
+/// What a resume has to know of the command line beside the load's own
+/// settings: where the org is found again. No flag holds a secret.
+fn kept(context: &Context) -> serde_json::Value {
+    let dir = &context.global.local_org_dir;
+    serde_json::json!({
+        "org": context.global.org,
+        "local_org_dir": std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
+    })
 }
 
 pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
@@ -272,19 +272,24 @@ async fn go(
     let stop = Stop::default();
     signals::watch(&stop);
     let facts = summary::Facts::of(&prepared, &folder);
-    let ended = pipeline::load(prepared, folder, args.settings(), Arc::clone(&events), stop).await;
+    let ended = pipeline::load(prepared, folder, kept(context), Arc::clone(&events), stop).await;
     let end = ended.map_err(|error| match &error {
         LoadError::Refused(refused) => refusal::of(refused),
         LoadError::FirstJob(call) => {
             let refused = org::call_error(call, org::Phase::Preflight);
             CliError { message: format!("{}; nothing was sent", refused.message), ..refused }
         }
-        _ => CliError::repair("run", "the run broke off").caused_by(&error).hint(format!(
-            "Mend what is named. What was sent, if anything, is in the ledger in {}.",
-            facts.folder.display()
-        )),
+        _ => broke_off(&error, &facts.folder),
     })?;
     Ok(summary::build(&facts, end, org))
+}
+
+/// A run whose own files failed so that it has no proper end.
+pub(super) fn broke_off(error: &LoadError, folder: &Path) -> CliError {
+    CliError::repair("run", "the run broke off").caused_by(error).hint(format!(
+        "Mend what is named, then go on with `bulkhaul resume {}`.",
+        folder.display()
+    ))
 }
 
 /// The questions of the contract (docs/cli.md): every write to production,

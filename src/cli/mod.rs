@@ -12,6 +12,7 @@ mod local_org;
 mod org;
 mod progress;
 mod query;
+mod resume;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,8 @@ pub struct Cli {
 pub enum Command {
     /// Load a file into an org and account for every row
     Load(Box<load::LoadArgs>),
+    /// Go on with a run that was interrupted, killed or detached
+    Resume(resume::ResumeArgs),
     /// Run a SOQL query and show the records
     Query(query::QueryArgs),
     /// Show the fields of an object
@@ -91,6 +94,7 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
+        Command::Resume(args) => resume::run(args, &context),
         Command::Query(args) => query::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Limits(args) => limits::run(args, &context),

@@ -10,7 +10,8 @@
 //! Each step is written to the ledger *before* the remote call that it
 //! announces (`…ing`) and after the answer (I3). Only a job whose close was
 //! attempted can have processed anything, so an attempt may be given up for a
-//! fresh one in every state before `closing`, and in none after it (I2, I5).
+//! fresh one in every state before `closing`, and in none after it (I2, I5). A
+//! job of ours that somebody else closed goes on as `closed`.
 
 use serde::{Deserialize, Serialize};
 
@@ -161,7 +162,10 @@ pub const fn step(state: AttemptState, event: AttemptEvent) -> Result<AttemptSta
         (S::Created, E::UploadStarted) => S::Uploading,
         (S::Uploading, E::BodyTaken) => S::Uploaded,
         (S::Uploaded, E::CloseStarted) => S::Closing,
-        (S::Closing, E::CloseSeen) => S::Closed,
+        // Before `closing` it was somebody else who closed it.
+        (S::Created | S::Uploading | S::Uploaded | S::Closing | S::Aborting, E::CloseSeen) => {
+            S::Closed
+        }
         (S::Created | S::Uploading | S::Uploaded, E::GiveUp) => S::Aborting,
         // A close whose answer was lost can show itself only at the end.
         (S::Closing | S::Closed, E::Ended(JobState::JobComplete)) => S::Complete,

@@ -118,6 +118,20 @@ impl Tally {
         } += 1;
     }
 
+    /// Takes one outcome back, whose fate turned out to be another one.
+    pub fn uncount(&mut self, fate: Fate) {
+        let place = match fate {
+            Fate::Created => &mut self.created,
+            Fate::Updated => &mut self.updated,
+            Fate::Deleted => &mut self.deleted,
+            Fate::Failed => &mut self.failed,
+            Fate::Unprocessed => &mut self.unprocessed,
+            Fate::Disputed => &mut self.disputed,
+            Fate::Rejected => &mut self.rejected,
+        };
+        *place = place.saturating_sub(1);
+    }
+
     /// Adds another tally, part by part.
     pub fn add(&mut self, other: &Tally) {
         self.read += other.read;

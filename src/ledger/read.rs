@@ -172,7 +172,10 @@ fn stored_run(row: &Row<'_>) -> Result<StoredRun, LedgerError> {
         started_at: time("run.started_at", row, "started_at")?,
         parent_run: get(row, "parent_run")?,
     };
-    Ok(StoredRun { run, end })
+    let aborted_at = later::<String>(row, "aborted_at")?
+        .map(|text| word("run.aborted_at", &text, |text| text.parse().ok()))
+        .transpose()?;
+    Ok(StoredRun { run, end, aborted_at })
 }
 
 fn source(row: &Row<'_>) -> Result<SourceRecord, LedgerError> {
@@ -188,6 +191,9 @@ fn source(row: &Row<'_>) -> Result<SourceRecord, LedgerError> {
         dialect: json("source.dialect", row, "dialect")?,
         plan: json("source.plan", row, "plan")?,
         rows: optional_number(row, "rows")?,
+        derivation: later::<String>(row, "derivation")?
+            .map(|text| word("source.derivation", &text, |text| serde_json::from_str(text).ok()))
+            .transpose()?,
     })
 }
 
@@ -242,7 +248,8 @@ fn chunk(row: &Row<'_>) -> Result<StoredChunk, LedgerError> {
         "reconciled" => Some(ChunkState::Reconciled),
         _ => None,
     })?;
-    Ok(StoredChunk { chunk, state, tally })
+    let settled_file = later(row, "settled_file")?;
+    Ok(StoredChunk { chunk, state, tally, settled_file })
 }
 
 fn attempt(row: &Row<'_>) -> Result<StoredAttempt, LedgerError> {
@@ -278,7 +285,11 @@ fn attempt(row: &Row<'_>) -> Result<StoredAttempt, LedgerError> {
         failed: optional_number(row, "failed")?,
         error: code.zip(message).map(|(code, message)| JobError { code, message }),
         outcomes: match (file, digest, at("reconciled_at")?) {
-            (Some(file), Some(digest), Some(at)) => Some(AttemptOutcomes { file, digest, at }),
+            (Some(file), Some(digest), Some(at)) => {
+                // A ledger of the first version doesn't say; then it is no.
+                let whole = later(row, "whole")?.unwrap_or(false);
+                Some(AttemptOutcomes { file, digest, at, whole })
+            }
             _ => None,
         },
     })
@@ -295,6 +306,18 @@ pub(super) fn word<T>(
 
 fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &str) -> Result<T, LedgerError> {
     row.get(column).map_err(LedgerError::sql("be read"))
+}
+
+/// A column that a later migration brought: a ledger that is only looked at
+/// may not have had it yet.
+fn later<T: rusqlite::types::FromSql>(
+    row: &Row<'_>,
+    column: &str,
+) -> Result<Option<T>, LedgerError> {
+    match row.get(column) {
+        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
+        value => value.map_err(LedgerError::sql("be read")),
+    }
 }
 
 fn number(row: &Row<'_>, column: &'static str) -> Result<u64, LedgerError> {

@@ -101,6 +101,8 @@ pub struct StoredRun {
     pub run: RunRecord,
     /// Its end; `None` while it runs, and after its process died.
     pub end: Option<RunEnd>,
+    /// When `abort` closed it for good; nothing goes on with it after that.
+    pub aborted_at: Option<Timestamp>,
 }
 
 /// A source file of a run.
@@ -127,6 +129,9 @@ pub struct SourceRecord {
     pub plan: Value,
     /// Rows in it; `None` until it was read to its end.
     pub rows: Option<u64>,
+    /// How the file was made from another one, if it was: a source in another
+    /// order, or the rows of an earlier run. `None` for a file of the user's.
+    pub derivation: Option<Value>,
 }
 
 /// Where the body of a chunk or of an attempt is found again.
@@ -208,6 +213,9 @@ pub struct StoredChunk {
     pub state: ChunkState,
     /// Its outcomes; while it is `Recorded` only `read` and `rejected` are set.
     pub tally: Tally,
+    /// Outcome file of rows that were settled by asking for their records,
+    /// relative to the run's folder. It comes behind those of the attempts.
+    pub settled_file: Option<String>,
 }
 
 /// What an attempt carries.
@@ -276,6 +284,9 @@ pub struct AttemptOutcomes {
     pub digest: String,
     /// When it was synced.
     pub at: Timestamp,
+    /// Whether the three result sets added up: each row found once, no result
+    /// left over. Only then may unprocessed rows go again (I2).
+    pub whole: bool,
 }
 
 /// An attempt as the ledger has it.

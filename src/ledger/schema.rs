@@ -114,6 +114,13 @@ const MIGRATIONS: &[&str] = &[
         text            TEXT NOT NULL
     ) STRICT;
     ",
+    // 2: what resubmitting, settling, derived sources and `abort` need.
+    "
+    ALTER TABLE attempt ADD COLUMN whole INTEGER;
+    ALTER TABLE chunk ADD COLUMN settled_file TEXT;
+    ALTER TABLE source ADD COLUMN derivation TEXT;
+    ALTER TABLE run ADD COLUMN aborted_at TEXT;
+    ",
 ];
 
 /// Brings a file to the newest version, in one exclusive transaction: a crash

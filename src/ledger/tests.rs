@@ -50,6 +50,7 @@ fn source() -> SourceRecord {
         dialect: json!({"delimiter": 44}),
         plan: json!([{"header": "Name"}]),
         rows: None,
+        derivation: None,
     }
 }
 
@@ -115,8 +116,12 @@ fn everything_is_read_back_by_the_next_process() {
     };
     let end = first.attempt_step(1, number, E::Ended(JobState::Failed), &detail, at(20)).unwrap();
     assert_eq!(end, S::Failed);
-    let outcomes =
-        AttemptOutcomes { file: "outcomes/1.1".to_owned(), digest: "ef".to_owned(), at: at(21) };
+    let outcomes = AttemptOutcomes {
+        file: "outcomes/1.1".to_owned(),
+        digest: "ef".to_owned(),
+        at: at(21),
+        whole: true,
+    };
     first.attempt_reconciled(1, number, &outcomes).unwrap();
     let note = NoteRecord { at: at(3), chunk: Some(1), attempt: Some(1), text: "slow".to_owned() };
     first.note(&note).unwrap();
@@ -192,7 +197,8 @@ fn nothing_that_may_have_been_processed_is_sent_whole_again() {
     };
     // Not accounted for yet.
     assert!(matches!(ledger.begin_attempt(1, &part, at(4)), Err(LedgerError::NotAgain { .. })));
-    let outcomes = AttemptOutcomes { file: "o".to_owned(), digest: "d".to_owned(), at: at(5) };
+    let outcomes =
+        AttemptOutcomes { file: "o".to_owned(), digest: "d".to_owned(), at: at(5), whole: true };
     ledger.attempt_reconciled(1, 3, &outcomes).unwrap();
     assert!(matches!(
         ledger.begin_attempt(1, &whole, at(5)),

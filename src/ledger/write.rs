@@ -50,8 +50,8 @@ impl Ledger {
         self.connection()
             .execute(
                 "INSERT INTO source (ordinal, path, bytes, modified, inode, edge_digest, header,
-                    dialect, plan, rows)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                    dialect, plan, rows, derivation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 params![
                     source.ordinal,
                     source.path.to_string_lossy(),
@@ -63,6 +63,7 @@ impl Ledger {
                     source.dialect.to_string(),
                     source.plan.to_string(),
                     source.rows.map(stored),
+                    source.derivation.as_ref().map(ToString::to_string),
                 ],
             )
             .map_err(LedgerError::sql("take a source"))?;
@@ -293,14 +294,16 @@ impl Ledger {
         let changed = self
             .connection()
             .execute(
-                "UPDATE attempt SET outcome_file = ?3, outcome_digest = ?4, reconciled_at = ?5
+                "UPDATE attempt SET outcome_file = ?3, outcome_digest = ?4, reconciled_at = ?5,
+                    whole = ?6
                  WHERE chunk = ?1 AND number = ?2",
                 params![
                     stored(chunk),
                     attempt,
                     outcomes.file,
                     outcomes.digest,
-                    outcomes.at.to_string()
+                    outcomes.at.to_string(),
+                    outcomes.whole,
                 ],
             )
             .map_err(LedgerError::sql("take the outcomes of an attempt"))?;
@@ -355,6 +358,21 @@ impl Ledger {
         transaction.commit().map_err(failed())
     }
 
+    /// Records that rows of a reconciled chunk were settled by asking for their
+    /// records: the outcome file that says so, and the chunk's tally with it.
+    ///
+    /// # Errors
+    /// As [`Ledger::chunk_reconciled`].
+    pub fn chunk_settled(&self, chunk: u64, file: &str, tally: &Tally) -> Result<(), LedgerError> {
+        self.connection()
+            .execute(
+                "UPDATE chunk SET settled_file = ?2 WHERE number = ?1",
+                params![stored(chunk), file],
+            )
+            .map_err(LedgerError::sql("take settled rows"))?;
+        self.chunk_reconciled(chunk, tally)
+    }
+
     /// Records a sentence, without row values and secrets.
     ///
     /// # Errors
@@ -380,6 +398,17 @@ impl Ledger {
                 params![end.status.as_str(), end.exit_code, end.at.to_string()],
             )
             .map_err(LedgerError::sql("take the end of the run"))?;
+        Ok(())
+    }
+
+    /// Records that the user closed the run for good.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when SQLite fails.
+    pub fn abort_run(&self, at: Timestamp) -> Result<(), LedgerError> {
+        self.connection()
+            .execute("UPDATE run SET aborted_at = ?1", [at.to_string()])
+            .map_err(LedgerError::sql("take the abort of the run"))?;
         Ok(())
     }
 

@@ -1,13 +1,11 @@
-//! One chunk's way through the org: upload, wait, reconcile.
+//! One chunk's way through the org: upload, wait, reconcile, and again for the
+//! rows that failed for a passing reason.
 //!
 //! A lane is held from the creation of a job to its terminal state, so
 //! `--parallel` bounds the jobs at work. It is passed on only when a place for
 //! reconciling is free: however slow that is, no more than two chunks wait in
 //! memory (I6).
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,53 +13,26 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::StopReason;
-use super::folder::private_file;
-use super::load::Run;
+use super::carried::{Carried, CarriedError};
+use super::judge::{Judged, judge};
+use super::reading::{Reading, on_cpu};
+use super::recovery::Next;
 use super::results::Settled;
-use crate::chunker::{Body, PlannedChunk, open_body, open_rows};
-use crate::domain::{
-    AttemptEvent, Event, FailureGroups, Fate, JobInfo, JobState, NewJob, ResultSet, error_chain,
-};
+use super::run::Run;
+use super::work::Work;
+use crate::chunker::{Body, PlannedChunk};
+use crate::domain::{AttemptEvent, Event, FailureGroups, JobInfo, JobState, Tally, error_chain};
 use crate::ledger::{AttemptOutcomes, JobError, LedgerError, StepDetail};
 use crate::poller::PollerError;
-use crate::reconciler::{
-    ChunkProof, OutcomeError, OutcomeSummary, OutcomeWriter, ReconcileError, ResultSets, RowError,
-    SentRows, dispute, reconcile,
-};
-use crate::salesforce::{CallError, OpenTarget, UploadBody};
-use crate::uploader::{ChunkBody, UploadError};
+use crate::reconciler::{OutcomeError, ReconcileError};
+use crate::salesforce::{CallError, jitter};
+use crate::uploader::{Abandoned, UploadError};
 
-/// Pauses between readings of the result sets of a complete job that don't add
-/// up, before rows are disputed: the service may show results a moment late.
-const LATE_RESULTS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
-
-/// Pauses between readings of the sets of a job that failed or was aborted
-/// after it had begun: batches that run may still finish, so two readings in a
-/// row have to agree.
-const RUNNING_OUT: [Duration; 6] = [
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-    Duration::from_secs(30),
-    Duration::from_mins(1),
-    Duration::from_mins(2),
-];
-
-/// The pause for one that had not worked a row by its own counters.
-const NOTHING_BEGUN: [Duration; 7] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-    Duration::from_secs(30),
-    Duration::from_mins(1),
-    Duration::from_mins(2),
-];
-
-/// How many attempts carried a chunk's rows to a closed job: one. Those before
-/// it were given up unclosed, and nothing is sent again after a close.
-const CARRIED_BY: u8 = 1;
+/// Ceiling of the pause before rows that failed for a passing reason go again;
+/// doubles with each attempt of the chunk.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Highest ceiling of that pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why a lane could not carry its chunk to the end.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +43,14 @@ pub(super) enum LaneError {
     /// The job can't be watched.
     #[error(transparent)]
     Poll(#[from] PollerError),
+    /// The job can't be aborted.
+    #[error("job {job} can't be aborted")]
+    Abort {
+        /// Job id.
+        job: String,
+        /// The call's error.
+        source: CallError,
+    },
     /// The results can't be fetched.
     #[error("the results of job {job} can't be fetched")]
     Fetch {
@@ -94,8 +73,11 @@ pub(super) enum LaneError {
         /// Job id.
         job: String,
     },
-    /// The outcome file can't be written.
-    #[error("the outcomes can't be written")]
+    /// The rows of an attempt can't be had.
+    #[error(transparent)]
+    Carried(#[from] CarriedError),
+    /// The outcome file can't be written or read.
+    #[error("the outcomes can't be kept")]
     Outcomes(#[from] OutcomeError),
     /// The ledger can't be written.
     #[error("the ledger can't be written")]
@@ -113,9 +95,9 @@ impl LaneError {
         let text = if told.starts_with(&own) { told } else { format!("{own}: {told}") };
         let call = match &self {
             LaneError::Upload(error) => error.call(),
-            LaneError::Poll(PollerError::Call { source, .. }) | LaneError::Fetch { source, .. } => {
-                Some(source)
-            }
+            LaneError::Poll(PollerError::Call { source, .. })
+            | LaneError::Fetch { source, .. }
+            | LaneError::Abort { source, .. } => Some(source),
             _ => None,
         };
         let reason = match call {
@@ -130,79 +112,248 @@ impl LaneError {
     }
 }
 
-/// What a reading of the result sets came to.
-struct Reading {
-    proof: ChunkProof,
-    outcomes: OutcomeSummary,
-    failures: FailureGroups,
+/// Which rows a lane sends again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// All but those that failed for a lock, which come last.
+    Main,
+    /// What is left, in jobs of one batch, one at a time: there a job can't
+    /// lock against itself, nor against another of this run.
+    Locks,
+}
+
+/// What became of a chunk in a lane.
+pub(super) enum Done {
+    /// Every row has its outcome.
+    Settled(Settled),
+    /// Only rows for the lock pass are left.
+    Deferred,
+    /// The run winds down; the ledger knows how far it came.
+    Left,
+}
+
+/// A job that may be at work.
+struct UnderWay {
+    attempt: u32,
+    job: String,
+    /// Whether the ledger has seen its end.
+    ended: bool,
+    carried: Arc<Carried>,
 }
 
 /// One chunk on its way.
 pub(super) struct Lane<'a> {
     run: &'a Arc<Run>,
+    pass: Pass,
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(run: &'a Arc<Run>) -> Self {
-        Lane { run }
+    pub(super) fn new(run: &'a Arc<Run>, pass: Pass) -> Self {
+        Lane { run, pass }
     }
 
-    /// Carries a chunk to its outcomes. `None` when the run winds down before
-    /// that; the ledger knows how far it came.
+    /// Carries a chunk to its outcomes. `permit` is the lane it holds; without
+    /// one it works outside the lanes.
     pub(super) async fn work(
         &self,
-        chunk: PlannedChunk,
-        lane: OwnedSemaphorePermit,
-    ) -> Result<Option<Settled>, LaneError> {
-        let run = self.run;
-        let body = self.body(&chunk);
-        let closed = run.uploader.upload(&body).await?;
-        let ended = tokio::select! {
-            ended = run.poller.terminal(chunk.number, &closed.job, chunk.rows.len()) => ended,
-            () = run.stop.detached() => return Ok(None),
-        };
-        let info = match ended {
-            Ok(watched) => Some(watched.info),
-            Err(PollerError::Gone { .. }) => None,
-            Err(PollerError::Stopped) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(info) = &info {
-            self.ended(&chunk, &closed.job, closed.attempt, info).await?;
+        work: Work,
+        mut permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<Done, LaneError> {
+        let in_lane = permit.is_some();
+        let Work { chunk, mut next } = work;
+        let chunk = Arc::new(chunk);
+        loop {
+            let step = match next {
+                Next::Done => return Ok(Done::Left),
+                Next::Begin => Step::Send(Carried::whole(&chunk)),
+                Next::Judge => match self.judge(&chunk).await? {
+                    Judged::NothingSent => Step::Send(Carried::whole(&chunk)),
+                    Judged::Final { tally, failures, attempts } => {
+                        return self.settle(&chunk, tally, failures, attempts).await;
+                    }
+                    Judged::Due(part) => Step::SendAgain(part),
+                    Judged::ForLockPass => return Ok(Done::Deferred),
+                },
+                Next::Lost { attempt } => {
+                    let carried = self.carried_by(&chunk, attempt).await?;
+                    self.run.uploader.lost(&carried.body(self.run), attempt).await?;
+                    Step::Judge
+                }
+                Next::GiveUp { attempt, job, state } => {
+                    let carried = self.carried_by(&chunk, attempt).await?;
+                    let body = carried.body(self.run);
+                    match self.run.uploader.abandon(&body, attempt, &job, state).await? {
+                        Abandoned::Unclosed => Step::Judge,
+                        Abandoned::ClosedByOthers => {
+                            self.run.note(format!(
+                                "chunk {}: job {job} was closed by somebody else; it is watched \
+                                 to its end",
+                                chunk.number
+                            ));
+                            Step::Finish(UnderWay { attempt, job, ended: false, carried })
+                        }
+                    }
+                }
+                Next::Close { attempt, job } => {
+                    let carried = self.carried_by(&chunk, attempt).await?;
+                    let body = carried.body(self.run);
+                    self.run.uploader.close_again(&body, attempt, &job).await?;
+                    Step::Finish(UnderWay { attempt, job, ended: false, carried })
+                }
+                Next::Watch { attempt, job, ended } | Next::Gone { attempt, job, ended } => {
+                    let carried = self.carried_by(&chunk, attempt).await?;
+                    Step::Finish(UnderWay { attempt, job, ended, carried })
+                }
+            };
+            let under_way = match step {
+                Step::Judge => {
+                    next = Next::Judge;
+                    continue;
+                }
+                Step::Finish(under_way) => under_way,
+                Step::Send(carried) | Step::SendAgain(carried) if self.run.stop.is_asked() => {
+                    carried.discard(self.run);
+                    return Ok(Done::Left);
+                }
+                Step::Send(carried) => self.send(carried).await?,
+                Step::SendAgain(carried) => {
+                    if in_lane && permit.is_none() {
+                        permit = self.lane().await;
+                    }
+                    if self.pause(carried.attempt).await {
+                        carried.discard(self.run);
+                        return Ok(Done::Left);
+                    }
+                    self.send(carried).await?
+                }
+            };
+            match self.finish(&chunk, under_way, &mut permit).await? {
+                None => return Ok(Done::Left),
+                Some(outcome) => match outcome {
+                    After::Final { tally, failures, attempt } => {
+                        return self.settle(&chunk, tally, failures, vec![attempt]).await;
+                    }
+                    After::Judge => next = Next::Judge,
+                },
+            }
         }
-        let _place = run.reconciling.acquire().await.map_err(|_| LaneError::Interrupted)?;
-        drop(lane);
-        let reading = match &info {
-            Some(info) => self.read_results(&chunk, &closed.job, closed.attempt, info).await?,
-            None => self.dispute_all(&chunk, &closed.job, closed.attempt).await?,
-        };
-        self.settle(&chunk, closed.attempt, reading).await?;
-        Ok(Some(run.settled(&chunk, Some(closed.attempt))))
     }
 
-    fn body(&self, chunk: &PlannedChunk) -> ChunkBody {
-        let prepared = &self.run.prepared;
-        let source = Arc::clone(&prepared.source);
-        let header_line = prepared.plan.header_line();
-        let line_end = chunk.add_line_end.map_or(0, |end| end.bytes().len());
-        let bytes = header_line.len() as u64 + chunk.bytes + line_end as u64;
-        let (spool, text, line_end) =
-            (self.run.folder.spool_dir(), chunk.body.clone(), chunk.add_line_end);
-        ChunkBody {
-            chunk: chunk.number,
-            rows: chunk.rows.len(),
-            job: NewJob {
-                object: prepared.object.name.clone(),
-                operation: prepared.request.operation,
-                external_id: prepared.plan.external_id.clone(),
-                delimiter: prepared.plan.delimiter,
-                line_ending: prepared.plan.line_ending,
-                assignment_rule: prepared.request.assignment_rule.clone(),
-            },
-            body: UploadBody {
-                len: Some(bytes),
-                open: Arc::new(move || open_body(&header_line, &text, line_end, &*source, &spool)),
-            },
+    /// A lane for rows that go again. Waits behind the chunks before it.
+    async fn lane(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.run.lanes).acquire_owned().await.ok()
+    }
+
+    /// Waits a moment before rows go again; `true` when the run winds down
+    /// meanwhile.
+    async fn pause(&self, attempts: u32) -> bool {
+        let doublings = attempts.min(10);
+        let pause = jitter(FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            () = self.run.stop.asked() => true,
+        }
+    }
+
+    async fn send(&self, carried: Arc<Carried>) -> Result<UnderWay, LaneError> {
+        if self.run.setup.taken_up {
+            let (run, carried) = (Arc::clone(self.run), Arc::clone(&carried));
+            on_cpu(move || Ok(carried.check_digest(&run)?)).await?;
+        }
+        let body = carried.body(self.run);
+        let closed = self.run.uploader.upload(&body).await?;
+        Ok(UnderWay { attempt: closed.attempt, job: closed.job, ended: false, carried })
+    }
+
+    /// What an attempt of the ledger carries.
+    async fn carried_by(
+        &self,
+        chunk: &Arc<PlannedChunk>,
+        attempt: u32,
+    ) -> Result<Arc<Carried>, LaneError> {
+        let number = chunk.number;
+        let attempts = self.run.ledger.run(move |ledger| ledger.attempts_of(number)).await?;
+        Ok(Carried::of_attempt(self.run, chunk, &attempts, attempt))
+    }
+
+    async fn judge(&self, chunk: &Arc<PlannedChunk>) -> Result<Judged, LaneError> {
+        let number = chunk.number;
+        let attempts = self.run.ledger.run(move |ledger| ledger.attempts_of(number)).await?;
+        let (run, chunk, pass) = (Arc::clone(self.run), Arc::clone(chunk), self.pass);
+        on_cpu(move || judge(&run, &chunk, &attempts, pass)).await
+    }
+
+    /// Waits for the end of a job, fetches its results and has the outcomes on
+    /// disk. `None` when the run detaches meanwhile.
+    async fn finish(
+        &self,
+        chunk: &PlannedChunk,
+        under_way: UnderWay,
+        permit: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<After>, LaneError> {
+        let run = self.run;
+        let UnderWay { attempt, job, ended, carried } = under_way;
+        let Some(info) = self.end_of(chunk, &job, carried.rows.len()).await? else {
+            return Ok(None);
+        };
+        if let Some(info) = &info {
+            self.ended(chunk, &job, attempt, info, !ended).await?;
+        }
+        let _place = run.reconciling.acquire().await.map_err(|_| LaneError::Interrupted)?;
+        drop(permit.take());
+        let reading = match &info {
+            Some(info) => self.read_results(chunk, &carried, &job, attempt, info).await?,
+            None => self.dispute_all(chunk, &carried, &job, attempt).await?,
+        };
+        self.account(chunk, attempt, &reading).await?;
+        carried.discard(run);
+        if let Some(info) = &info {
+            self.draw_consequences(chunk, &job, info, &reading);
+        }
+        let sent = reading.proof.tally;
+        let may_go_again = sent.failed + sent.unprocessed > 0;
+        if carried.is_whole() && !may_go_again {
+            return Ok(Some(After::Final { tally: sent, failures: reading.failures, attempt }));
+        }
+        Ok(Some(After::Judge))
+    }
+
+    /// Waits for the end of a job; `Some(None)` when the org no longer has it,
+    /// `None` when the run detaches. Jobs are aborted when the user's limit
+    /// says so, and then still waited for.
+    async fn end_of(
+        &self,
+        chunk: &PlannedChunk,
+        job: &str,
+        rows: u64,
+    ) -> Result<Option<Option<JobInfo>>, LaneError> {
+        let run = self.run;
+        let watched = run.poller.terminal(chunk.number, job, rows);
+        tokio::pin!(watched);
+        let mut aborted = false;
+        let ended = loop {
+            tokio::select! {
+                ended = &mut watched => break ended,
+                () = run.stop.detached() => return Ok(None),
+                () = run.stop.aborting(), if !aborted => {
+                    aborted = true;
+                    match run.setup.org.abort(job).await {
+                        Ok(_) => {}
+                        // It had ended before, or is gone: the poller will tell.
+                        Err(error) if error.code.as_deref() == Some("INVALIDJOBSTATE")
+                            || error.says_no_such_job() => {}
+                        Err(source) => {
+                            return Err(LaneError::Abort { job: job.to_owned(), source });
+                        }
+                    }
+                }
+            }
+        };
+        match ended {
+            Ok(watched) => Ok(Some(Some(watched.info))),
+            Err(PollerError::Gone { .. }) => Ok(Some(None)),
+            Err(PollerError::Stopped) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -213,6 +364,7 @@ impl<'a> Lane<'a> {
         job: &str,
         attempt: u32,
         info: &JobInfo,
+        is_news: bool,
     ) -> Result<(), LaneError> {
         self.run.job_ended(chunk.number, attempt, info);
         let detail = StepDetail {
@@ -222,23 +374,15 @@ impl<'a> Lane<'a> {
             ..StepDetail::default()
         };
         let (number, event) = (chunk.number, AttemptEvent::Ended(info.state));
-        self.run
-            .ledger
-            .run(move |ledger| {
-                ledger.attempt_step(number, attempt, event, &detail, Timestamp::now()).map(drop)
-            })
-            .await?;
-        if info.state == JobState::Aborted {
-            self.run.note(format!(
-                "chunk {number}: job {job} was aborted by somebody else in the org; rows it had \
-                 not reached are unprocessed"
-            ));
+        if is_news {
+            self.run
+                .ledger
+                .run(move |ledger| {
+                    ledger.attempt_step(number, attempt, event, &detail, Timestamp::now()).map(drop)
+                })
+                .await?;
         }
         if let Some(message) = &info.error_message {
-            // Every further job would fail the same way (I9).
-            if message.starts_with("ExceededQuota") {
-                self.run.stop.ask(StopReason::Allowance(message.clone()));
-            }
             self.run.events.announce(Event::JobFailed {
                 chunk: number,
                 job: job.to_owned(),
@@ -248,226 +392,99 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Fetches and matches until the sets add up. Those of a job that was
-    /// aborted or failed may still grow, so two readings have to agree (I1).
-    async fn read_results(
+    /// What the end of a job means for the run as a whole.
+    fn draw_consequences(
         &self,
         chunk: &PlannedChunk,
         job: &str,
-        attempt: u32,
         info: &JobInfo,
-    ) -> Result<Reading, LaneError> {
-        let may_grow = info.state != JobState::JobComplete;
-        let pauses: &[Duration] = match (may_grow, info.records_processed) {
-            (false, _) => &LATE_RESULTS,
-            (true, Some(0)) => &NOTHING_BEGUN,
-            (true, _) => &RUNNING_OUT,
-        };
-        let mut before: Option<String> = None;
-        for pause in pauses.iter().copied().map(Some).chain([None]) {
-            match (self.read_once(chunk, job, attempt).await, pause) {
-                (Ok(found), pause) => {
-                    let digest = &found.outcomes.digest;
-                    let settled = if may_grow {
-                        before.as_ref() == Some(digest)
-                    } else {
-                        found.proof.shortfall == 0 || pause.is_none()
-                    };
-                    if settled {
-                        self.check_counters(chunk, job, info, &found.proof);
-                        return Ok(found);
-                    }
-                    before = Some(digest.clone());
-                }
-                // A set that breaks off is fetched again; it is never final.
-                (Err(LaneError::Reconcile { .. }), Some(_)) => {}
-                (Err(error), _) => return Err(error),
-            }
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
-            }
+        reading: &Reading,
+    ) {
+        let stop = &self.run.stop;
+        if info.state == JobState::Aborted && !stop.is_asked() {
+            // Whoever did it had a reason; starting anew at once would undo it.
+            stop.ask(StopReason::EndedByOthers(format!(
+                "chunk {}: job {job} was aborted by somebody else in the org",
+                chunk.number
+            )));
         }
-        Err(LaneError::StillChanging { job: job.to_owned() })
-    }
-
-    async fn read_once(
-        &self,
-        chunk: &PlannedChunk,
-        job: &str,
-        attempt: u32,
-    ) -> Result<Reading, LaneError> {
-        let files = FetchedSets::new(&self.run.folder.result_dir(), chunk.number, attempt);
-        let fetches = ResultSet::ALL.map(|set| {
-            let path = files.path(set);
-            let open: OpenTarget =
-                Arc::new(move || Ok(Box::new(private_file(&path)?) as Box<dyn Write + Send>));
-            async move { self.run.prepared.org.results(job, set, &open).await }
-        });
-        for fetched in futures_util::future::join_all(fetches).await {
-            fetched.map_err(|source| LaneError::Fetch { job: job.to_owned(), source })?;
-        }
-        let run = Arc::clone(self.run);
-        let (chunk, job) = (chunk.clone(), job.to_owned());
-        on_cpu(move || match_results(&run, &chunk, &job, attempt, &files)).await
-    }
-
-    async fn dispute_all(
-        &self,
-        chunk: &PlannedChunk,
-        job: &str,
-        attempt: u32,
-    ) -> Result<Reading, LaneError> {
-        let reason = format!("the org no longer knows job {job}, its results are lost");
-        self.run.note(format!("chunk {}: {reason}; its rows are disputed", chunk.number));
-        let (run, chunk, job) = (Arc::clone(self.run), chunk.clone(), job.to_owned());
-        on_cpu(move || {
-            let path = run.folder.outcomes(chunk.number, attempt);
-            let mut writer = OutcomeWriter::create(&path, chunk.number)?;
-            let proof = dispute(&chunk.rows, CARRIED_BY, &reason, &mut |outcome| {
-                writer.push(&outcome).map_err(io::Error::other)
-            })
-            .map_err(|source| LaneError::Reconcile { job, source })?;
-            Ok(Reading { proof, outcomes: writer.finish()?, failures: FailureGroups::default() })
-        })
-        .await
-    }
-
-    /// The counters are a cross-check only; what differs is told.
-    fn check_counters(&self, chunk: &PlannedChunk, job: &str, info: &JobInfo, proof: &ChunkProof) {
-        let number = chunk.number;
-        for problem in &proof.problems {
-            self.run.note(format!("chunk {number}, job {job}: {problem}"));
-        }
-        if info.state != JobState::JobComplete {
-            return;
-        }
-        let counted = proof.tally.succeeded() + proof.tally.failed;
-        if let Some(processed) = info.records_processed.filter(|&processed| processed != counted) {
-            self.run.note(format!(
-                "chunk {number}, job {job}: the job's counter says {processed} rows, its result \
-                 sets say {counted}; the sets are taken"
-            ));
+        let Some(message) = &info.error_message else { return };
+        // Every further job would fail the same way (I9).
+        if message.starts_with("ExceededQuota") {
+            stop.ask(StopReason::Allowance(message.clone()));
+        } else if reading.proof.tally.unprocessed == reading.proof.sent
+            && super::judge::fails_for_good(message)
+        {
+            stop.ask(StopReason::repair(format!(
+                "chunk {}: the org refused job {job} as a whole and would refuse the others, too \
+                 ({message})",
+                chunk.number
+            )));
         }
     }
 
-    async fn settle(
+    async fn account(
         &self,
         chunk: &PlannedChunk,
         attempt: u32,
-        reading: Reading,
+        reading: &Reading,
     ) -> Result<(), LaneError> {
-        let mut tally = reading.proof.tally;
-        tally.read = chunk.read_rows;
-        tally.rejected = chunk.rejected;
         let number = chunk.number;
         let outcomes = AttemptOutcomes {
             file: self.run.folder.outcome_name(number, attempt),
             digest: reading.outcomes.digest.clone(),
             at: Timestamp::now(),
+            whole: reading.proof.is_whole(),
         };
-        self.run
+        Ok(self
+            .run
             .ledger
-            .run(move |ledger| {
-                ledger.attempt_reconciled(number, attempt, &outcomes)?;
-                ledger.chunk_reconciled(number, &tally)
-            })
-            .await?;
+            .run(move |ledger| ledger.attempt_reconciled(number, attempt, &outcomes))
+            .await?)
+    }
+
+    /// Ends a chunk: `sent` is the tally of the rows that were sent.
+    async fn settle(
+        &self,
+        chunk: &PlannedChunk,
+        mut sent: Tally,
+        failures: FailureGroups,
+        attempts: Vec<u32>,
+    ) -> Result<Done, LaneError> {
+        sent.read = chunk.read_rows;
+        sent.rejected = chunk.rejected;
+        let (number, tally) = (chunk.number, sent);
+        self.run.ledger.run(move |ledger| ledger.chunk_reconciled(number, &tally)).await?;
         // Read and rejected rows were counted when the chunk was planned.
-        let mut sent = reading.proof.tally;
         sent.read = 0;
-        self.run.reconciled(number, &sent, reading.failures);
+        sent.rejected = 0;
+        self.run.reconciled(number, &sent, failures);
         if let Body::Spool { file } = &chunk.body {
             // One that stays costs disk only; it is private.
             let _ = std::fs::remove_file(self.run.folder.spool_dir().join(file));
         }
-        Ok(())
+        Ok(Done::Settled(self.run.settled(chunk, attempts, None)))
+    }
+
+    pub(super) fn run(&self) -> &'a Arc<Run> {
+        self.run
     }
 }
 
-/// Result sets in files that go when this is dropped.
-struct FetchedSets {
-    paths: [PathBuf; 3],
+/// What a lane does next.
+enum Step {
+    Judge,
+    Send(Arc<Carried>),
+    SendAgain(Arc<Carried>),
+    Finish(UnderWay),
 }
 
-impl FetchedSets {
-    fn new(dir: &Path, chunk: u64, attempt: u32) -> Self {
-        let paths = ResultSet::ALL
-            .map(|set| dir.join(format!("chunk-{chunk:06}-{attempt}.{}.csv", set.path())));
-        FetchedSets { paths }
-    }
-
-    fn path(&self, set: ResultSet) -> PathBuf {
-        let [successful, failed, unprocessed] = &self.paths;
-        match set {
-            ResultSet::Successful => successful,
-            ResultSet::Failed => failed,
-            ResultSet::Unprocessed => unprocessed,
-        }
-        .clone()
-    }
-}
-
-impl ResultSets for FetchedSets {
-    fn open(&self, set: ResultSet) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(self.path(set))?))
-    }
-}
-
-impl Drop for FetchedSets {
-    fn drop(&mut self) {
-        for path in &self.paths {
-            // A file that stays is private and is found again by the next run.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Runs CPU work on rayon's pool and waits for it without blocking tokio.
-async fn on_cpu<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LaneError> + Send + 'static,
-) -> Result<T, LaneError> {
-    let (done, wait) = tokio::sync::oneshot::channel();
-    rayon::spawn(move || {
-        // Nobody waits any more when the run was dropped.
-        if done.is_closed() {
-            return;
-        }
-        // A panic on rayon's pool would end the process and with it the
-        // account of every other chunk; here it ends this lane.
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
-            Ok(result) => drop(done.send(result)),
-            Err(_) => tracing::error!("reconciling a chunk panicked"),
-        }
-    });
-    wait.await.unwrap_or(Err(LaneError::Interrupted))
-}
-
-fn match_results(
-    run: &Run,
-    chunk: &PlannedChunk,
-    job: &str,
-    attempt: u32,
-    files: &FetchedSets,
-) -> Result<Reading, LaneError> {
-    let prepared = &run.prepared;
-    let path = run.folder.outcomes(chunk.number, attempt);
-    let mut writer = OutcomeWriter::create(&path, chunk.number)?;
-    let mut failures = FailureGroups::default();
-    let spool = run.folder.spool_dir();
-    let open = || open_rows(&chunk.body, chunk.add_line_end, &*prepared.source, &spool);
-    let rows = SentRows { rows: &chunk.rows, open: &open };
-    let rule = prepared.match_rule(chunk.unique_text);
-    let proof =
-        reconcile(&prepared.sent_columns(), &rule, rows, files, CARRIED_BY, &mut |outcome| {
-            if outcome.fate == Fate::Failed {
-                let text = outcome.error.as_deref().unwrap_or_default();
-                let error = RowError::parse(text);
-                failures.count(error.code, &error.masked_message(), outcome.row);
-            }
-            writer.push(&outcome).map_err(io::Error::other)
-        })
-        .map_err(|source| LaneError::Reconcile { job: job.to_owned(), source })?;
-    Ok(Reading { proof, outcomes: writer.finish()?, failures })
+/// What follows an attempt whose outcomes are on disk.
+enum After {
+    /// It carried the whole chunk and nothing of it can go again.
+    Final { tally: Tally, failures: FailureGroups, attempt: u32 },
+    /// Rows may be due again.
+    Judge,
 }
 
 fn job_error(message: &str) -> JobError {

@@ -2,23 +2,43 @@
 //!
 //! ```text
 //!  planner thread ──chunks──▶ lanes (one job each) ──▶ reconciling (two at a time) ──▶ results thread
-//!  reader▶transformer▶chunker   uploader▶poller          matcher▶outcome file            merged CSV files
+//!  reader▶transformer▶chunker   uploader▶poller ◀─rows─   matcher▶outcome file            merged CSV files
+//!                                              due again
 //! ```
 //!
 //! [`prepare`] asks and checks everything without sending anything; [`load`]
 //! runs it in a [`RunFolder`] and ends with a [`LoadEnd`]: one tally, and why
-//! it ended. A [`Stop`] makes every stage wind down.
+//! it ended. [`OpenRun`] is a run of an earlier process, which [`resume`] takes
+//! up by a [`RecoveryPlan`]. A [`Stop`] makes every stage wind down.
 
+mod account;
+mod books;
+mod carried;
+mod doubles;
+mod error;
 mod folder;
+mod judge;
 mod lane;
 mod load;
 mod planner;
 mod preflight;
+mod reading;
+mod recovery;
+mod request;
 mod results;
+mod resume;
+mod run;
 mod stop;
 mod window;
+mod work;
 
+pub use account::{Account, AccountError};
+pub use books::{JobReport, LoadEnd};
+pub use error::LoadError;
 pub use folder::RunFolder;
-pub use load::{JobReport, LoadEnd, LoadError, load};
-pub use preflight::{Estimate, LoadRequest, PreflightError, Prepared, SCAN_UP_TO, prepare};
+pub use load::load;
+pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
+pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
+pub use request::LoadRequest;
+pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, resume};
 pub use stop::{Stop, StopReason};

@@ -10,15 +10,18 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::StopReason;
-use super::load::{Run, SOURCE};
+use super::recovery::Next;
 use super::results::Settled;
+use super::resume::Backlog;
+use super::run::{Run, SOURCE};
 use super::window::Window;
+use super::work::Work;
 use crate::chunker::{
     Body as ChunkBody, ChunkError, ChunkSink, ChunkSizing, Chunker, ChunkerOptions, Duplicates,
     PlannedChunk,
 };
 use crate::domain::{Event, FailureGroups, REJECTED, RowOutcome, Tally, error_chain};
-use crate::ledger::{Body, BodyKind, ChunkRecord};
+use crate::ledger::{Body, BodyKind, ChunkRecord, ChunkState};
 use crate::reconciler::OutcomeWriter;
 use crate::rows::{RowStream as _, SourceRows as _};
 use crate::transformer::Plan;
@@ -37,6 +40,7 @@ pub(super) fn chunker_options(
     plan: &Plan,
     sizing: ChunkSizing,
     duplicates: Duplicates,
+    first_number: u64,
 ) -> ChunkerOptions {
     ChunkerOptions {
         header_line: plan.header_line(),
@@ -46,18 +50,27 @@ pub(super) fn chunker_options(
         key_column: plan.key_source(),
         text_columns: plan.text_candidates.clone(),
         columns: plan.header.clone(),
-        first_number: 1,
+        first_number,
     }
 }
 
-/// Reads the source to its end or to the word to stop.
+/// Hands out what an earlier process left to do, then reads the source to its
+/// end or to the word to stop.
 pub(super) fn plan_chunks(
     run: &Arc<Run>,
-    planned: mpsc::Sender<PlannedChunk>,
+    backlog: Backlog,
+    planned: mpsc::Sender<Work>,
     settled: mpsc::Sender<Settled>,
 ) -> PlanTotals {
-    let mut sink = Planner { run, planned, settled, rejected: None, totals: PlanTotals::default() };
-    let result = read_all(run, &mut sink);
+    let totals = PlanTotals { read: backlog.read, exhausted: false };
+    let mut sink = Planner { run, planned, settled, rejected: None, totals };
+    let result = take_up(run, &backlog, &mut sink).and_then(|()| match backlog.exhausted {
+        true => {
+            sink.totals.exhausted = true;
+            Ok(())
+        }
+        false => read_all(run, &backlog, &mut sink),
+    });
     let totals = sink.totals;
     match result {
         Ok(()) => {}
@@ -73,20 +86,62 @@ pub(super) fn plan_chunks(
     totals
 }
 
-fn read_all(run: &Arc<Run>, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
-    let prepared = &run.prepared;
-    let request = &prepared.request;
-    let source = Arc::clone(&prepared.source);
-    let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
+/// Hands out the chunks that an earlier process cut: those that are done to
+/// the result files, the others to the lanes.
+fn take_up(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
+    let broken = |error| ChunkError::Sink(io::Error::other(error));
+    for (number, next) in &backlog.chunks {
+        if run.stop.is_asked() {
+            return Ok(());
+        }
+        let ledger = run.ledger.blocking();
+        let stored = ledger.chunk(*number).map_err(broken)?;
+        let chunk = PlannedChunk::from_record(&stored.chunk);
+        let taken = if *next == Next::Done {
+            if stored.state == ChunkState::Recorded {
+                let tally =
+                    Tally { read: chunk.read_rows, rejected: chunk.rejected, ..Tally::default() };
+                ledger.chunk_reconciled(*number, &tally).map_err(broken)?;
+            }
+            let attempts = ledger.attempts_of(*number).map_err(broken)?;
+            let accounted = attempts
+                .iter()
+                .filter(|attempt| attempt.outcomes.is_some())
+                .map(|attempt| attempt.number);
+            if let ChunkBody::Spool { file } = &chunk.body {
+                // A crash may have left it behind.
+                let _ = std::fs::remove_file(run.folder.spool_dir().join(file));
+            }
+            let done = run.settled(&chunk, accounted, stored.settled_file.as_deref());
+            sink.settled.blocking_send(done).is_ok()
+        } else {
+            sink.planned.blocking_send(Work { chunk, next: next.clone() }).is_ok()
+        };
+        if !taken {
+            return Err(ChunkError::Sink(io::ErrorKind::BrokenPipe.into()));
+        }
+    }
+    Ok(())
+}
+
+fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
+    let setup = &run.setup;
+    let request = &setup.request;
+    let source = Arc::clone(&setup.source);
+    // Rows of the window that chunks were cut from already are not read again.
+    let skip = if backlog.from.is_some() { 0 } else { request.skip };
+    let limit = request.limit.map(|limit| limit.saturating_sub(backlog.read));
+    let mut rows = Window::new(source.rows(backlog.from)?, skip, limit);
     let duplicates = request.duplicates.unwrap_or_default();
-    let options = chunker_options(&prepared.plan, prepared.sizing, duplicates);
+    let first_number = backlog.chunks.last().map_or(1, |(number, _)| number + 1);
+    let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number);
     let mut chunker = Chunker::new(options, source, run.folder.spool_dir());
-    let mut read = 0;
+    let mut read = backlog.read;
     while let Some(batch) = rows.next_batch()? {
         if run.stop.is_asked() {
             return Ok(());
         }
-        chunker.push(&batch, &prepared.plan.apply(&batch), sink)?;
+        chunker.push(&batch, &setup.plan.apply(&batch), sink)?;
         read += batch.records.len() as u64;
         let bytes = batch.offset + batch.bytes.len() as u64;
         run.events.announce(Event::ReadProgress { bytes, rows: read });
@@ -94,12 +149,12 @@ fn read_all(run: &Arc<Run>, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
     chunker.finish(sink)?;
     sink.totals.read = read;
     sink.totals.exhausted = true;
-    prepared.source.check_unchanged()?;
+    setup.source.check_unchanged()?;
     run.ledger
         .blocking()
         .source_exhausted(SOURCE, read)
         .map_err(|error| ChunkError::Sink(io::Error::other(error)))?;
-    let (to_send, chunks) = run.planned();
+    let (to_send, chunks) = run.with_books(|books| (books.to_send, books.chunks));
     run.events.announce(Event::SourceExhausted { rows: read, to_send, chunks });
     Ok(())
 }
@@ -108,7 +163,7 @@ fn read_all(run: &Arc<Run>, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
 /// chunks to the ledger and then to the lanes.
 struct Planner<'a> {
     run: &'a Arc<Run>,
-    planned: mpsc::Sender<PlannedChunk>,
+    planned: mpsc::Sender<Work>,
     settled: mpsc::Sender<Settled>,
     rejected: Option<(OutcomeWriter, FailureGroups)>,
     totals: PlanTotals,
@@ -152,9 +207,9 @@ impl ChunkSink for Planner<'_> {
             let tally =
                 Tally { read: chunk.read_rows, rejected: chunk.rejected, ..Tally::default() };
             ledger.chunk_reconciled(chunk.number, &tally).map_err(io::Error::other)?;
-            self.settled.blocking_send(run.settled(&chunk, None)).is_ok()
+            self.settled.blocking_send(run.settled(&chunk, [], None)).is_ok()
         } else {
-            self.planned.blocking_send(chunk).is_ok()
+            self.planned.blocking_send(Work { chunk, next: Next::Begin }).is_ok()
         };
         if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
@@ -162,7 +217,7 @@ impl ChunkSink for Planner<'_> {
 
 /// A reason without what differs from row to row: its numbers, and where the
 /// row begins. There is no row value in it (I8).
-fn kind_of(reason: &str) -> String {
+pub(super) fn kind_of(reason: &str) -> String {
     let reason = reason.split_once(" (the row begins").map_or(reason, |(reason, _)| reason);
     let mut kind = String::with_capacity(reason.len());
     for (at, part) in reason.split('`').enumerate() {
@@ -207,8 +262,8 @@ fn record(run: &Run, chunk: &PlannedChunk) -> ChunkRecord {
             },
             bytes: chunk.bytes,
             digest: chunk.digest.clone(),
-            delimiter: run.prepared.plan.delimiter.byte(),
-            line_ending: run.prepared.plan.line_ending,
+            delimiter: run.setup.plan.delimiter.byte(),
+            line_ending: run.setup.plan.line_ending,
             needs_final_newline: chunk.add_line_end.is_some(),
         },
         unique_text: chunk.unique_text.and_then(|column| u32::try_from(column).ok()),

@@ -5,68 +5,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::LoadRequest;
 use super::folder::private_file;
 use super::planner::chunker_options;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
-use crate::domain::{
-    Event, ObjectDescription, Operation, ROWS_PER_BATCH, RecordId, SharedSink, error_chain,
-};
+use crate::domain::{Event, ObjectDescription, ROWS_PER_BATCH, RecordId, SharedSink, error_chain};
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::reconciler::{MatchRule, SentColumn, SentColumns};
 use crate::rows::{SourceError, SourceRows as _};
 use crate::salesforce::{CallError, Limits, Org};
-use crate::transformer::{EmptyMeans, LoadSpec, Plan, Problem, compile, needed_parents};
+use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
 
 /// Sources up to this size are split through before the start, so that what
 /// destroys record borders is found before anything is sent.
 pub const SCAN_UP_TO: u64 = 1_000_000_000;
-
-/// What the user asked `load` for.
-#[derive(Debug, Clone)]
-pub struct LoadRequest {
-    /// The source file.
-    pub source: PathBuf,
-    /// Object by API name, in any letter case.
-    pub object: String,
-    /// What happens with the rows.
-    pub operation: Operation,
-    /// External id field of an upsert.
-    pub external_id: Option<String>,
-    /// Columns that tell rows apart, for matching results (`--key`).
-    pub keys: Vec<String>,
-    /// `--map 'Column=Field'`; an empty field drops the column.
-    pub renames: Vec<(String, String)>,
-    /// What an empty cell means.
-    pub empty: EmptyMeans,
-    /// Jobs at the same time.
-    pub lanes: usize,
-    /// Bytes of a chunk at most, header line included.
-    pub chunk_bytes: u64,
-    /// Rows of a chunk at most.
-    pub chunk_rows: u64,
-    /// Rows to leave out at the start.
-    pub skip: u64,
-    /// Rows to load at most.
-    pub limit: Option<u64>,
-    /// Assignment rule for Case and Lead.
-    pub assignment_rule: Option<String>,
-    /// What happens with rows that share a key; `None` refuses them.
-    pub duplicates: Option<Duplicates>,
-    /// The delimiter, where it was given.
-    pub delimiter: Option<u8>,
-    /// Split the source through first even when it is large.
-    pub scan: bool,
-    /// Load again what was loaded before.
-    pub again: bool,
-    /// Where earlier runs lie.
-    pub runs_dir: PathBuf,
-    /// Detach after this long.
-    pub max_wait: Option<Duration>,
-}
 
 /// What a load will take, before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -414,27 +368,6 @@ fn key_name(plan: &Plan) -> String {
 }
 
 impl Prepared {
-    /// The columns as they are sent, for the matcher.
-    pub fn sent_columns(&self) -> SentColumns {
-        let columns = self.plan.columns.iter();
-        SentColumns {
-            columns: columns
-                .map(|column| SentColumn { header: column.header.clone(), kind: column.kind })
-                .collect(),
-            delimiter: self.plan.delimiter.byte(),
-        }
-    }
-
-    /// How the results of a chunk find their rows.
-    pub fn match_rule(&self, unique_text: Option<usize>) -> MatchRule {
-        MatchRule {
-            key: self.plan.key,
-            user_keys: self.plan.user_keys.clone(),
-            unique_text,
-            operation: self.request.operation,
-        }
-    }
-
     /// Whether it takes more than half of what the org still grants.
     pub fn takes_much(&self) -> bool {
         allowances(&self.estimate, self.limits.as_ref(), &self.org)
@@ -453,7 +386,7 @@ async fn run_survey(
     let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
     // Without a word on duplicates they are only counted, and refused.
     let duplicates = request.duplicates.unwrap_or(Duplicates::Keep);
-    let options = chunker_options(plan, sizing, duplicates);
+    let options = chunker_options(plan, sizing, duplicates, 1);
     let plan = Arc::clone(plan);
     let total = source.identity().bytes;
     let found = blocking(move || {

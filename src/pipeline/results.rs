@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::LoadError;
 use super::StopReason;
-use super::load::{LoadError, Run};
+use super::run::Run;
 use crate::domain::{Event, error_chain};
 use crate::reconciler::{MergedOutcomes, ResultFiles, WrittenFile};
 use crate::rows::{SourceRows as _, Stretch};
@@ -41,11 +42,11 @@ fn write_in_order(
     run: &Arc<Run>,
     mut settled: mpsc::Receiver<Settled>,
 ) -> Result<Vec<WrittenFile>, LoadError> {
-    let source = &*run.prepared.source;
+    let source = &*run.setup.source;
     let name = source.path().file_name().unwrap_or(source.path().as_os_str());
     let name = name.to_string_lossy().into_owned();
     let mut files = ResultFiles::create(run.folder.path(), source.header(), &|name| {
-        let columns = &run.prepared.plan.columns;
+        let columns = &run.setup.plan.columns;
         columns.iter().find(|column| column.name == name).map(|column| column.header.clone())
     })?;
     // Chunks that wait for one before them; some 200 bytes each, of which a

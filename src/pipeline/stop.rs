@@ -18,6 +18,10 @@ pub enum StopReason {
     Unreachable(String),
     /// The org grants no more for now.
     Allowance(String),
+    /// A limit the user set was reached: `--max-failures`, `--canary`.
+    UserLimit(String),
+    /// Somebody else ended a job of this run in the org.
+    EndedByOthers(String),
     /// Something has to be repaired before anybody can go on.
     Repair {
         /// What, in a clause.
@@ -37,6 +41,7 @@ impl StopReason {
     pub const fn reason(&self) -> Reason {
         match self {
             StopReason::Repair { .. } => Reason::Broken,
+            StopReason::UserLimit(_) => Reason::UserLimit,
             _ => Reason::Interrupted,
         }
     }
@@ -48,6 +53,16 @@ impl StopReason {
         matches!(self, StopReason::Signal | StopReason::MaxWait | StopReason::Unreachable(_))
     }
 
+    /// Whether jobs at work are aborted in the org.
+    const fn aborts(&self) -> bool {
+        matches!(self, StopReason::UserLimit(_))
+    }
+
+    /// Of two reasons the graver stands, of two alike the first.
+    fn replaces(&self, other: &StopReason) -> bool {
+        self.reason() > other.reason()
+    }
+
     /// One clause for people.
     pub fn describe(&self) -> String {
         match self {
@@ -55,6 +70,7 @@ impl StopReason {
             StopReason::MaxWait => "the time of --max-wait is over".to_owned(),
             StopReason::Unreachable(why) => format!("the org can't be reached ({why})"),
             StopReason::Allowance(why) => format!("the org's allowance is used up ({why})"),
+            StopReason::UserLimit(what) | StopReason::EndedByOthers(what) => what.clone(),
             StopReason::Repair { text, .. } => text.clone(),
         }
     }
@@ -65,10 +81,11 @@ impl StopReason {
 struct Word {
     reason: Option<StopReason>,
     detach: bool,
+    abort: bool,
 }
 
 /// A switch from running to winding down. The first reason stands, except that
-/// one that needs a repair replaces one that does not.
+/// a graver one replaces it.
 #[derive(Debug, Clone)]
 pub struct Stop {
     word: Arc<watch::Sender<Word>>,
@@ -85,12 +102,8 @@ impl Stop {
     pub fn ask(&self, reason: StopReason) {
         self.word.send_modify(|word| {
             word.detach |= reason.detaches();
-            let replaces = match &word.reason {
-                None => true,
-                Some(StopReason::Repair { .. }) => false,
-                Some(_) => matches!(reason, StopReason::Repair { .. }),
-            };
-            if replaces {
+            word.abort |= reason.aborts();
+            if word.reason.as_ref().is_none_or(|known| reason.replaces(known)) {
                 word.reason = Some(reason);
             }
         });
@@ -121,6 +134,14 @@ impl Stop {
     /// May be dropped and called again.
     pub async fn detached(&self) {
         self.heard(|word| word.detach).await;
+    }
+
+    /// Waits until jobs at work are to be aborted.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub async fn aborting(&self) {
+        self.heard(|word| word.abort).await;
     }
 
     async fn heard(&self, wanted: impl FnMut(&Word) -> bool) {

@@ -13,6 +13,8 @@ use super::outcomes::{OutcomeError, OutcomeReader};
 pub struct MergedOutcomes {
     /// Oldest first, each with its next outcome.
     files: Vec<(OutcomeReader, Option<RowOutcome>)>,
+    /// Which of them the last outcome came from.
+    last: usize,
 }
 
 impl MergedOutcomes {
@@ -22,13 +24,30 @@ impl MergedOutcomes {
     /// # Errors
     /// [`OutcomeError`] when a file is missing or damaged.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OutcomeError> {
-        let mut files = Vec::new();
-        for path in paths {
-            let mut reader = OutcomeReader::open(path.as_ref())?;
+        let readers = paths
+            .into_iter()
+            .map(|path| OutcomeReader::open(path.as_ref()))
+            .collect::<Result<_, _>>()?;
+        Self::over(readers)
+    }
+
+    /// As [`MergedOutcomes::open`], over files that are open already.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] when the first record of a file can't be read.
+    pub fn over(readers: Vec<OutcomeReader>) -> Result<Self, OutcomeError> {
+        let mut files = Vec::with_capacity(readers.len());
+        for mut reader in readers {
             let first = reader.next().transpose()?;
             files.push((reader, first));
         }
-        Ok(MergedOutcomes { files })
+        Ok(MergedOutcomes { files, last: 0 })
+    }
+
+    /// Which of the files, by its place in the list they were opened from, the
+    /// outcome that came last stands in.
+    pub fn last_file(&self) -> usize {
+        self.last
     }
 
     fn take_next(&mut self) -> Result<Option<RowOutcome>, OutcomeError> {
@@ -38,9 +57,10 @@ impl MergedOutcomes {
             return Ok(None);
         };
         let mut latest = None;
-        for (reader, next) in &mut self.files {
+        for (at, (reader, next)) in self.files.iter_mut().enumerate() {
             if next.as_ref().is_some_and(|next| next.row == row) {
                 latest = next.take();
+                self.last = at;
                 *next = reader.next().transpose()?;
             }
         }

@@ -26,8 +26,14 @@ pub struct Plan {
     /// Tier 2: the ones among `columns` that the user named with `--key`.
     pub user_keys: Vec<usize>,
     /// Tier 3: text columns among `columns` that may turn out to be unique;
-    /// watched only for want of keys. Four at most.
+    /// watched for want of keys, or because they protect an insert, which then
+    /// come first. Four at most.
     pub text_candidates: Vec<usize>,
+    /// Of an insert, the ones among `text_candidates` whose field the org keeps
+    /// unique: a row with a value there can't be saved twice. The ledger of an
+    /// older release has none.
+    #[serde(default)]
+    pub protecting_keys: Vec<usize>,
     /// The columns that are not sent.
     pub dropped: Vec<DroppedColumn>,
     /// Column names of the source.
@@ -120,6 +126,15 @@ impl Plan {
     /// The place of the key column in the source.
     pub fn key_source(&self) -> Option<usize> {
         self.key.and_then(|key| self.columns.get(key)).map(|column| column.source)
+    }
+
+    /// Whether a row of a chunk can't be saved twice (I2), given the column of
+    /// the chunk in which no value is empty or occurs twice. Only an insert
+    /// makes a second record when its rows are sent again, unless the org
+    /// itself refuses it.
+    pub fn protects(&self, unique_text: Option<usize>) -> bool {
+        self.operation != Operation::Insert
+            || unique_text.is_some_and(|column| self.protecting_keys.contains(&column))
     }
 
     /// The boolean columns among `columns`.

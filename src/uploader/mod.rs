@@ -20,4 +20,4 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use upload::{AttemptStep, ChunkBody, Closed, StepObserver, UploadError, Uploader};
+pub use upload::{Abandoned, AttemptStep, ChunkBody, Closed, StepObserver, UploadError, Uploader};

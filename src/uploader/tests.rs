@@ -15,8 +15,8 @@ use crate::domain::{
     AttemptState as S, ColumnDelimiter, LineEnding, NewJob, NoEvents, Operation, RowNumber,
 };
 use crate::ledger::{
-    Body, BodyKind, ChunkRecord, FILE_NAME, Ledger, OrgRecord, RunRecord, SharedLedger,
-    SourceRecord,
+    AttemptRecord, Body, BodyKind, ChunkRecord, FILE_NAME, Ledger, OrgRecord, RunRecord,
+    SharedLedger, SourceRecord,
 };
 use crate::salesforce::scripted::{Act, ScriptedOrg, Seen, json};
 use crate::salesforce::{Kind, UploadBody};
@@ -125,6 +125,7 @@ fn record() -> (RunRecord, SourceRecord, ChunkRecord) {
         dialect: value!({}),
         plan: value!([]),
         rows: None,
+        derivation: None,
     };
     let chunk = ChunkRecord {
         number: 1,
@@ -153,7 +154,10 @@ fn record() -> (RunRecord, SourceRecord, ChunkRecord) {
 fn chunk() -> ChunkBody {
     ChunkBody {
         chunk: 1,
+        first_row: 1,
         rows: 2,
+        bytes: 8,
+        part: AttemptRecord::default(),
         job: NewJob {
             object: "Account".to_owned(),
             operation: Operation::Insert,
@@ -261,7 +265,10 @@ async fn an_upload_that_breaks_is_made_anew_even_when_the_abort_fails() {
         chunk: 1,
         attempt: 1,
         job: Some("7500".to_owned()),
-        state: S::Aborting
+        state: S::Aborting,
+        first_row: 1,
+        rows: 2,
+        bytes: 8,
     }));
 }
 

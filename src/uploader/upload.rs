@@ -19,8 +19,14 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(30);
 pub struct ChunkBody {
     /// Chunk number, from 1.
     pub chunk: u64,
+    /// The first of its rows.
+    pub first_row: u64,
     /// Rows in the body.
     pub rows: u64,
+    /// Bytes of the body, without the header line.
+    pub bytes: u64,
+    /// What the ledger keeps of the attempt: all the chunk sends, or a part.
+    pub part: AttemptRecord,
     /// The job to create for it.
     pub job: NewJob,
     /// The body, header line included; may be opened again and again.
@@ -34,6 +40,15 @@ pub struct Closed {
     pub attempt: u32,
     /// Job id.
     pub job: String,
+}
+
+/// What became of a job that was to be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abandoned {
+    /// It processes nothing; the chunk may have a fresh attempt.
+    Unclosed,
+    /// Somebody else closed it, so its rows may be processed: watch it.
+    ClosedByOthers,
 }
 
 /// Why a chunk was not brought to a closed job.
@@ -86,6 +101,12 @@ pub struct AttemptStep {
     /// Where the attempt stands now. From [`AttemptState::Closing`] on its rows
     /// may be processed and count as sent.
     pub state: AttemptState,
+    /// The first of its rows.
+    pub first_row: u64,
+    /// Rows it carries.
+    pub rows: u64,
+    /// Bytes it carries, without the header line.
+    pub bytes: u64,
 }
 
 /// Told of each step after the ledger has it, in order within a chunk. Called
@@ -177,6 +198,87 @@ impl Uploader {
         }
     }
 
+    /// Settles an attempt of an earlier process whose create call was never
+    /// answered: a job that may exist stays Open without data and is left
+    /// alone (I4).
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn lost(&self, chunk: &ChunkBody, attempt: u32) -> Result<(), LedgerError> {
+        Attempt::taken_up(self, chunk, attempt, None)
+            .step(AttemptEvent::CreateUnanswered, StepDetail::default())
+            .await
+    }
+
+    /// Gives up an attempt of an earlier process that stands before its close.
+    /// Its job is asked after first: one that somebody else closed must not be
+    /// sent again (I2).
+    ///
+    /// # Errors
+    /// [`UploadError`] when the org doesn't tell or the ledger can't be
+    /// written.
+    pub async fn abandon(
+        &self,
+        chunk: &ChunkBody,
+        attempt: u32,
+        job: &str,
+        state: AttemptState,
+    ) -> Result<Abandoned, UploadError> {
+        let attempt = Attempt::taken_up(self, chunk, attempt, Some(job));
+        match self.org.job(job).await {
+            Ok(info) => match info.state {
+                JobState::Open => {}
+                JobState::UploadComplete | JobState::InProgress | JobState::JobComplete => {
+                    attempt.step(AttemptEvent::CloseSeen, StepDetail::default()).await?;
+                    return Ok(Abandoned::ClosedByOthers);
+                }
+                // An abort of ours whose answer was lost, the end of its day, or
+                // somebody who aborted what he had closed.
+                JobState::Aborted | JobState::Failed if info.records_processed > Some(0) => {
+                    attempt.step(AttemptEvent::CloseSeen, StepDetail::default()).await?;
+                    return Ok(Abandoned::ClosedByOthers);
+                }
+                JobState::Aborted | JobState::Failed => {
+                    let event = match state {
+                        AttemptState::Aborting => AttemptEvent::AbortSeen,
+                        _ => AttemptEvent::Ended(info.state),
+                    };
+                    attempt.step(event, StepDetail::default()).await?;
+                    return Ok(Abandoned::Unclosed);
+                }
+            },
+            Err(error) if error.says_no_such_job() => {}
+            Err(source) => return Err(UploadError::Call { chunk: chunk.chunk, source }),
+        }
+        if state == AttemptState::Aborting {
+            attempt.abort(job).await?;
+        } else {
+            attempt.give_up(job, StepDetail::default()).await?;
+        }
+        Ok(Abandoned::Unclosed)
+    }
+
+    /// Brings an attempt of an earlier process, which may have closed its job,
+    /// to a closed job: asks first, and closes only what is still Open.
+    ///
+    /// # Errors
+    /// As [`Uploader::upload`].
+    pub async fn close_again(
+        &self,
+        chunk: &ChunkBody,
+        attempt: u32,
+        job: &str,
+    ) -> Result<Closed, UploadError> {
+        let attempt = Attempt::taken_up(self, chunk, attempt, Some(job));
+        match attempt.finish_close(job, true).await {
+            Ok(()) => Ok(Closed { attempt: attempt.number, job: job.to_owned() }),
+            Err(Unclosed::Final(error)) => Err(error),
+            Err(Unclosed::TryAgain { error, .. }) => {
+                Err(UploadError::Call { chunk: chunk.chunk, source: error })
+            }
+        }
+    }
+
     async fn attempt(&self, chunk: &ChunkBody) -> Result<Closed, Unclosed> {
         let mut attempt = Attempt::begin(self, chunk).await?;
         let job = attempt.create().await?;
@@ -196,16 +298,24 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     async fn begin(uploader: &'a Uploader, chunk: &'a ChunkBody) -> Result<Self, LedgerError> {
-        let number = chunk.chunk;
+        let (number, part) = (chunk.chunk, chunk.part.clone());
         let number = uploader
             .ledger
-            .run(move |ledger| {
-                ledger.begin_attempt(number, &AttemptRecord::default(), Timestamp::now())
-            })
+            .run(move |ledger| ledger.begin_attempt(number, &part, Timestamp::now()))
             .await?;
-        let attempt = Attempt { uploader, chunk, number, job: None };
+        let attempt = Attempt::taken_up(uploader, chunk, number, None);
         attempt.observe(AttemptState::Creating);
         Ok(attempt)
+    }
+
+    /// An attempt that the ledger has already.
+    fn taken_up(
+        uploader: &'a Uploader,
+        chunk: &'a ChunkBody,
+        number: u32,
+        job: Option<&str>,
+    ) -> Self {
+        Attempt { uploader, chunk, number, job: job.map(str::to_owned) }
     }
 
     async fn create(&mut self) -> Result<String, Unclosed> {
@@ -244,7 +354,7 @@ impl<'a> Attempt<'a> {
         };
         // Whether or not data arrived, an Open job processes nothing; but it
         // takes one upload only, so this job is of no more use.
-        self.give_up(job, &error).await?;
+        self.give_up(job, detail_of(&error)).await?;
         // A body that can't be read here won't be readable for another job.
         let local = error.kind == Kind::Local;
         if !local && (error.is_transient() || !error.certainly_did_not_happen()) {
@@ -255,8 +365,12 @@ impl<'a> Attempt<'a> {
 
     /// Aborts a job whose close was never attempted. When that fails, the
     /// ledger keeps `aborting`, and recovery tries once more.
-    async fn give_up(&self, job: &str, why: &CallError) -> Result<(), LedgerError> {
-        self.step(AttemptEvent::GiveUp, detail_of(why)).await?;
+    async fn give_up(&self, job: &str, why: StepDetail) -> Result<(), LedgerError> {
+        self.step(AttemptEvent::GiveUp, why).await?;
+        self.abort(job).await
+    }
+
+    async fn abort(&self, job: &str) -> Result<(), LedgerError> {
         let answer = tokio::time::timeout(ABORT_PATIENCE, self.uploader.org.abort(job)).await;
         let ended = match answer {
             Ok(Ok(_)) => true,
@@ -274,12 +388,29 @@ impl<'a> Attempt<'a> {
 
     async fn close(&self, job: &str) -> Result<(), Unclosed> {
         self.step(AttemptEvent::CloseStarted, StepDetail::default()).await?;
+        self.finish_close(job, false).await
+    }
+
+    /// Closes the job, asking first when an earlier close may have happened.
+    async fn finish_close(&self, job: &str, ask_first: bool) -> Result<(), Unclosed> {
         let mut trouble = Trouble::default();
-        while let Err(error) = self.uploader.org.close(job).await {
+        let mut ask = ask_first;
+        loop {
+            let error = if std::mem::take(&mut ask) {
+                None
+            } else {
+                match self.uploader.org.close(job).await {
+                    Ok(_) => break,
+                    Err(error) => Some(error),
+                }
+            };
             // Whatever the error says, only the job's state tells. Any state
             // after Open is the poller's: also an end that others made.
             let error = match self.uploader.org.job(job).await {
-                Ok(info) if info.state == JobState::Open => error,
+                Ok(info) if info.state == JobState::Open => match error {
+                    Some(error) => error,
+                    None => continue,
+                },
                 Ok(_) => break,
                 Err(asking) => asking,
             };
@@ -324,6 +455,9 @@ impl<'a> Attempt<'a> {
             attempt: self.number,
             job: self.job.clone(),
             state,
+            first_row: self.chunk.first_row,
+            rows: self.chunk.rows,
+            bytes: self.chunk.bytes,
         });
     }
 }

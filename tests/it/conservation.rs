@@ -389,7 +389,8 @@ fn one_job_of_four_that_fails_as_a_whole_leaves_its_rows_unprocessed() {
     let recipe = accounts(40_000, Shape::Plain);
     let source = generate(&place, &recipe, &[]);
     place.org_settings(&json!({ "fail-jobs": [2] }));
-    let said = place.run(&upsert(&source, "Legacy_Id__c", &["--chunk-rows", "10000"]));
+    let once = ["--chunk-rows", "10000", "--row-attempts", "1"];
+    let said = place.run(&upsert(&source, "Legacy_Id__c", &once));
     assert_eq!(said.code, 3, "{}", said.stderr);
     let files = judged_files(&place, &recipe);
     let unprocessed: Vec<u64> = files["unprocessed.csv"].keys().copied().collect();
@@ -406,4 +407,24 @@ fn one_job_of_four_that_fails_as_a_whole_leaves_its_rows_unprocessed() {
     assert_eq!((&failed[0]["first_row"], &failed[0]["rows"]), (&json!(first), &json!(10_000)));
     assert!(failed[0]["error"].as_str().unwrap().starts_with("InternalServerError : "));
     assert_eq!(said.stdout.matches("InternalServerError").count(), 1, "{}", said.stdout);
+}
+
+#[test]
+fn the_rows_of_a_job_that_fails_for_a_passing_reason_go_again() {
+    let place = Place::new();
+    let recipe = accounts(40_000, Shape::Plain);
+    let source = generate(&place, &recipe, &[]);
+    place.org_settings(&json!({ "fail-jobs": [2, 5] }));
+    let said = place.run(&upsert(&source, "Legacy_Id__c", &["--chunk-rows", "10000"]));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let files = judged_files(&place, &recipe);
+    let saved = &files["success.csv"];
+    assert_eq!(saved.len(), 40_000);
+    all_created(saved, true);
+    records_are_the_rows(&place, &recipe, saved);
+    // Jobs 2 and 5 carried the same chunk; its rows went three times.
+    let rows = place.result("success.csv");
+    let thrice = rows.iter().filter(|row| row["bulkhaul__Attempts"] == "3").count();
+    let once = rows.iter().filter(|row| row["bulkhaul__Attempts"] == "1").count();
+    assert_eq!((thrice, once), (10_000, 30_000));
 }

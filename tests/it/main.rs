@@ -21,5 +21,6 @@ mod layering;
 mod load;
 mod local_org_serve;
 mod reconciling;
+mod resume;
 mod secrets;
 mod support;

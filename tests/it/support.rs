@@ -240,20 +240,34 @@ impl Watched {
 
     /// Reads up to the next event of this name and gives it.
     pub(crate) fn wait_for(&mut self, name: &str) -> serde_json::Value {
+        match self.wait_or_end(name) {
+            Some(event) => event,
+            None => panic!("it ended without `{name}`:\n{}", self.seen),
+        }
+    }
+
+    /// As [`Watched::wait_for`]; `None` when it ended without such an event.
+    pub(crate) fn wait_or_end(&mut self, name: &str) -> Option<serde_json::Value> {
         for line in self.lines.by_ref() {
             let line = line.unwrap();
             self.seen += &line;
             self.seen.push('\n');
             let event: serde_json::Value = serde_json::from_str(&line).unwrap();
             if event["event"] == name {
-                return event;
+                return Some(event);
             }
         }
-        panic!("it ended without `{name}`:\n{}", self.seen);
+        None
     }
 
     pub(crate) fn signal(&self, name: &str) {
         send_signal(&self.child, name);
+    }
+
+    /// Kills it on the spot (SIGKILL).
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits for its end.

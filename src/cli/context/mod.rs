@@ -154,6 +154,11 @@ impl Context {
         Ok(context)
     }
 
+    /// The same surroundings with other common flags.
+    pub(super) fn with(&self, global: GlobalArgs) -> Context {
+        Context { global, around: self.around.clone() }
+    }
+
     /// Whether text on stdout is coloured.
     pub(super) fn colour_on_stdout(&self) -> bool {
         self.colour(self.around.stdout_terminal)

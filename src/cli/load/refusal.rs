@@ -43,9 +43,8 @@ pub(super) fn of(error: &PreflightError) -> CliError {
         PreflightError::Earlier { run } => CliError::refused("earlier-run", error.to_string())
             .hint(if run.is_unfinished() {
                 format!(
-                    "See {} for what it did: its jobs may still be at work in the org. Once they \
-                     are not, --again loads the source anew; an insert then doubles the rows that \
-                     it had saved.",
+                    "`bulkhaul resume {}` goes on with it and sends nothing twice. --again loads the \
+                     source anew all the same; an insert then doubles the rows that it had saved.",
                     run.folder.display()
                 )
             } else {

@@ -5,7 +5,7 @@ use crate::pipeline::{Stop, StopReason};
 use super::super::Exit;
 
 /// Watches for signals until the process ends.
-pub(super) fn watch(stop: &Stop) {
+pub(in crate::cli) fn watch(stop: &Stop) {
     let stop = stop.clone();
     // Armed before the first row goes out, not when the task gets its turn.
     let Some(mut signals) = Signals::arm() else { return };

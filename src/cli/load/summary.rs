@@ -7,7 +7,7 @@ use super::super::context::peak_memory_bytes;
 use super::super::org::{Phase, call_error};
 use super::super::{CliError, Context, Exit};
 use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
-use crate::pipeline::{LoadEnd, Prepared, RunFolder, StopReason};
+use crate::pipeline::{LoadEnd, Prepared, Resumable, RunFolder, StopReason};
 use crate::report::{
     ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SourceSummary, Summary,
     rows_per_second,
@@ -15,8 +15,9 @@ use crate::report::{
 use crate::salesforce::Org;
 
 /// What the summary says of a run whatever its end.
-pub(super) struct Facts {
-    pub(super) folder: PathBuf,
+pub(in crate::cli) struct Facts {
+    pub(in crate::cli) folder: PathBuf,
+    command: String,
     run_id: String,
     org: OrgSummary,
     object: String,
@@ -30,10 +31,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn of(prepared: &Prepared, folder: &RunFolder) -> Self {
+    pub(in crate::cli) fn of(prepared: &Prepared, folder: &RunFolder) -> Self {
         let identity = prepared.org.identity();
         Facts {
             folder: folder.path().to_owned(),
+            command: "load".to_owned(),
             run_id: folder.id.clone(),
             org: OrgSummary {
                 id: identity.org_id.clone(),
@@ -54,15 +56,43 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Those of a run that is taken up again. The command is the one it began
+    /// with.
+    pub(in crate::cli) fn taken_up(resumable: &Resumable) -> Self {
+        let run = &resumable.stored().run;
+        Facts {
+            folder: resumable.folder().path().to_owned(),
+            command: run.command.clone(),
+            run_id: run.id.clone(),
+            org: OrgSummary {
+                id: run.org.id.clone(),
+                name: run.org.name.clone(),
+                url: run.org.url.clone(),
+                user: run.org.username.clone(),
+                production: run.org.production,
+            },
+            object: run.object.clone(),
+            operation: run.operation,
+            external_id: run.external_id.clone(),
+            api_version: run.api_version.clone(),
+            source: resumable.request.source.clone(),
+            source_bytes: resumable.source.identity().bytes,
+            plan_notes: resumable.plan.notes.clone(),
+            clock: std::time::Instant::now(),
+        }
+    }
+}
+
 /// Builds the summary of an ended run.
-pub(super) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
+pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
     let tally = end.tally;
     let seconds = facts.clock.elapsed().as_secs_f64();
     let usage = org.usage();
     let error = end.stopped.as_ref().map(told);
     let summary = Summary {
         run_id: facts.run_id.clone(),
-        command: "load".to_owned(),
+        command: facts.command.clone(),
         status: end.verdict.status,
         exit_code: end.verdict.exit_code,
         org: facts.org.clone(),
@@ -135,11 +165,20 @@ fn told(reason: &StopReason) -> ErrorSummary {
         StopReason::Allowance(_) => {
             ("allowance", "Wait until the 24 hours have moved on; `bulkhaul limits` tells.")
         }
+        StopReason::UserLimit(_) => (
+            "limit",
+            "Look at failed.csv. `bulkhaul resume` goes on with the rows that were not sent; name \
+             a wider limit with it if the failures are as expected.",
+        ),
+        StopReason::EndedByOthers(_) => (
+            "ended-by-others",
+            "Ask who aborted it, and why. `bulkhaul resume` sends the rows it had not reached.",
+        ),
         StopReason::Repair { call: Some(call), .. } => {
             return call_error(call, Phase::Running).summary();
         }
         StopReason::Repair { call: None, .. } => {
-            ("run", "Mend what is named; what was sent is in the run folder's ledger.")
+            ("run", "Mend what is named, then go on with `bulkhaul resume`.")
         }
     };
     ErrorSummary {
@@ -155,14 +194,14 @@ const JOBS_GO_ON: &str = "Jobs that were closed go on in the org (in the embedde
      in the run folder knows them.";
 
 /// A run that ended, ready to be told.
-pub(super) struct Ended {
+pub(in crate::cli) struct Ended {
     summary: Summary,
     tally: Tally,
 }
 
 impl Ended {
     /// The last event of the run.
-    pub(super) fn event(&self) -> Event {
+    pub(in crate::cli) fn event(&self) -> Event {
         Event::RunEnded {
             status: self.summary.status.as_str().to_owned(),
             exit_code: self.summary.exit_code,
@@ -171,7 +210,7 @@ impl Ended {
     }
 
     /// Writes `summary.json`.
-    pub(super) fn write(&self) -> Result<(), CliError> {
+    pub(in crate::cli) fn write(&self) -> Result<(), CliError> {
         let written = self.summary.write(&self.summary.folder);
         written.map(drop).map_err(|error| {
             CliError::repair("summary", "the summary can't be kept")
@@ -181,7 +220,7 @@ impl Ended {
     }
 
     /// Shows the summary and gives the exit code.
-    pub(super) fn show(&self, context: &Context) -> Result<Exit, CliError> {
+    pub(in crate::cli) fn show(&self, context: &Context) -> Result<Exit, CliError> {
         context.show_summary(&self.summary)?;
         Ok(Exit::from_code(self.summary.exit_code))
     }

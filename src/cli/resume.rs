@@ -1,0 +1,297 @@
+//! The `resume` command: what was left to do, shown first, then done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::context::ProgressView;
+use super::load::{broke_off, parse_duration, signals, summary};
+use super::progress::{self, Progress};
+use super::{CliError, Context, Exit, org};
+use crate::domain::{Event, error_chain};
+use crate::pipeline::{self, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, Stop};
+use crate::report::format::count;
+use crate::salesforce::{ConnectOptions, Org};
+
+/// Go on with a run that was interrupted, killed or detached
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bulkhaul resume                    the newest run that is not finished
+  bulkhaul resume 20261123-221809-57f5
+
+  The plan is shown before anything is done. Jobs that were closed are watched
+  to their end and never sent again; results that were fetched are not fetched
+  again; rows that were never sent are.
+
+Exit codes: those of load.")]
+pub struct ResumeArgs {
+    /// Run id, run folder or `latest`; default: the newest unfinished run
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    /// Jobs at the same time; default: as the run began
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    parallel: Option<u16>,
+    /// Detach after this long (`90s`, `30m`, `8h`); the jobs go on
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_wait: Option<Duration>,
+    /// Jobs that carry a row at most, while it fails for passing reasons
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
+    row_attempts: Option<u8>,
+    /// Show the plan and do nothing
+    #[arg(long)]
+    plan: bool,
+}
+
+fn folder_of(context: &Context, name: Option<&str>) -> PathBuf {
+    let runs = &context.global.runs_dir;
+    match name {
+        Some(name) if name != "latest" => {
+            let path = PathBuf::from(name);
+            if path.is_dir() { path } else { runs.join(name) }
+        }
+        _ => {
+            let mut all: Vec<PathBuf> = std::fs::read_dir(runs)
+                .map(|all| all.filter_map(|entry| Some(entry.ok()?.path())).collect())
+                .unwrap_or_default();
+            all.retain(|path| path.is_dir());
+            all.sort();
+            all.pop().unwrap_or_default()
+        }
+    }
+}
+
+impl ResumeArgs {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            lanes: self.parallel.map(usize::from),
+            max_wait: self.max_wait,
+            row_attempts: self.row_attempts,
+        }
+    }
+}
+
+pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError> {
+    let folder = folder_of(context, args.run.as_deref());
+    let open = OpenRun::open(&folder).map_err(|error| refusal(&error))?;
+    match open.check_unfinished() {
+        // A scheduler may ask once too often: nothing is wrong with that.
+        Err(ResumeError::Complete { id, exit_code }) => {
+            context.say(&format!("Run {id} is complete; there is nothing to go on with."));
+            if context.global.json {
+                let text = std::fs::read_to_string(open.folder().summary());
+                context.print(&text.unwrap_or_default())?;
+            }
+            return Ok(Exit::from_code(exit_code));
+        }
+        checked => checked.map_err(|error| refusal(&error))?,
+    }
+    let context = &as_the_run_began(context, &open);
+    let runtime = context.runtime()?;
+    runtime.block_on(async {
+        let progress = progress::start(context);
+        let options = ConnectOptions {
+            lanes: args.parallel.map_or(open.request().lanes, usize::from),
+            events: progress.sink(),
+            ..ConnectOptions::default()
+        };
+        let connected = org::connect(context, options).await?;
+        let ended = go(&args, open, context, &connected.org, &progress).await;
+        connected.close().await;
+        let Some(ended) = ended? else { return Ok(Exit::Success) };
+        let written = ended.write();
+        progress.sink().announce(ended.event());
+        progress.finish();
+        let exit = ended.show(context)?;
+        written?;
+        Ok(exit)
+    })
+}
+
+/// The org and the API version of the run, where no flag says otherwise.
+pub(super) fn as_the_run_began(context: &Context, open: &OpenRun) -> Context {
+    let kept = |name: &str| open.command().get(name).and_then(|value| value.as_str());
+    let mut global = context.global.clone();
+    if global.org.is_none() {
+        global.org = kept("org").map(str::to_owned);
+        if let Some(dir) = kept("local_org_dir") {
+            global.local_org_dir = PathBuf::from(dir);
+        }
+    }
+    // A run keeps its own.
+    global.api_version = Some(open.stored().run.api_version.clone());
+    context.with(global)
+}
+
+/// Looks, shows, goes on. `None`: only the plan was wanted.
+async fn go(
+    args: &ResumeArgs,
+    open: OpenRun,
+    context: &Context,
+    org: &Org,
+    progress: &Progress,
+) -> Result<Option<summary::Ended>, CliError> {
+    let prepared = open.prepare(org.clone(), args.overrides()).await;
+    let resumable = prepared.map_err(|error| refusal(&error))?;
+    progress.clear();
+    let banner = banner(&resumable);
+    context.say(&banner);
+    if context.progress_view() == ProgressView::Json {
+        progress.sink().announce(Event::Note { text: banner.clone() });
+    }
+    if args.plan {
+        if context.global.json {
+            let lines: Vec<&str> = banner.lines().collect();
+            context.print_json(&serde_json::json!({ "plan": lines }))?;
+        }
+        return Ok(None);
+    }
+    let stop = Stop::default();
+    signals::watch(&stop);
+    let facts = summary::Facts::taken_up(&resumable);
+    let end = pipeline::resume(resumable, progress.sink(), stop)
+        .await
+        .map_err(|error| broke_off(&error, &facts.folder))?;
+    Ok(Some(summary::build(&facts, end, org)))
+}
+
+/// What will be done, a line for each thing.
+fn banner(resumable: &Resumable) -> String {
+    let run = &resumable.stored().run;
+    let tally = resumable.account().tally;
+    let mut lines = vec![
+        format!(
+            "resume {}: {} {} in {} ({}) as {}",
+            run.id, run.operation, run.object, run.org.name, run.org.id, run.org.username
+        ),
+        format!(
+            "  {} read so far, {} settled, {} not yet",
+            count(tally.read, "row"),
+            tally.settled(),
+            tally.pending()
+        ),
+    ];
+    lines.extend(steps(&resumable.recovery).into_iter().map(|step| format!("  {step}")));
+    for job in &resumable.maybe_ours {
+        lines.push(format!(
+            "  note: job {} (Open, without data, created {}) may be one whose creation was never \
+             answered; it is left alone, because another tool of yours may be using it",
+            job.job, job.created
+        ));
+    }
+    lines.join("\n")
+}
+
+fn steps(plan: &RecoveryPlan) -> Vec<String> {
+    let mut steps = Vec::new();
+    let jobs = |jobs: &[String]| match jobs {
+        [one] => format!("job {one}"),
+        [one, other] => format!("jobs {one} and {other}"),
+        [first, .., last] => format!("{} jobs ({first} to {last})", jobs.len()),
+        [] => String::new(),
+    };
+    if plan.done.0 > 0 {
+        steps.push(format!("{} done, {}", count(plan.done.0, "chunk"), count(plan.done.1, "row")));
+    }
+    if !plan.fetch.0.is_empty() {
+        let rows = count(plan.fetch.1, "row");
+        steps.push(format!("fetch the results of {}, {rows}", jobs(&plan.fetch.0)));
+    }
+    if !plan.watch.0.is_empty() {
+        let rows = count(plan.watch.1, "row");
+        steps.push(format!("watch {} to the end, {rows}", jobs(&plan.watch.0)));
+    }
+    if !plan.close.is_empty() {
+        steps.push(format!("close {}, which may be closed already", jobs(&plan.close)));
+    }
+    if plan.judge > 0 {
+        let chunks = count(plan.judge, "chunk");
+        steps.push(format!("see which rows of {chunks} are due again"));
+    }
+    if !plan.give_up.is_empty() {
+        steps.push(format!("abort {}, never closed, and begin anew", jobs(&plan.give_up)));
+    }
+    if plan.lost > 0 {
+        steps.push(format!(
+            "begin anew where {} of a job was never answered",
+            count(plan.lost, "creation")
+        ));
+    }
+    if plan.begin.0 > 0 {
+        let rows = count(plan.begin.1, "row");
+        steps.push(format!("send {} that were never sent, {rows}", count(plan.begin.0, "chunk")));
+    }
+    if !plan.gone.0.is_empty() {
+        steps.push(format!(
+            "{} unknown to the org: once it has said so again, {} will be disputed",
+            jobs(&plan.gone.0),
+            count(plan.gone.1, "row")
+        ));
+    }
+    match plan.read_on_from {
+        Some(row) => steps.push(format!("read on from row {row}")),
+        None if steps.is_empty() => steps.push("write the result files".to_owned()),
+        None => {}
+    }
+    steps
+}
+
+/// Why a run can't be taken up, as a person reads it. Nothing was changed.
+pub(super) fn refusal(error: &ResumeError) -> CliError {
+    let refused = |code| CliError::refused(code, error_chain(error));
+    match error {
+        ResumeError::Call(error) => org::call_error(error, org::Phase::Preflight),
+        ResumeError::Ledger(_) => refused("ledger"),
+        ResumeError::Folder { .. } => refused("run-folder")
+            .hint("A run folder must be writable for whoever goes on with the run."),
+        ResumeError::Complete { .. } => refused("complete"),
+        ResumeError::Aborted { .. } => refused("aborted")
+            .hint("`bulkhaul retry` makes a new run of the rows that did not succeed."),
+        ResumeError::NothingBegun { .. } => {
+            refused("nothing-begun").hint("Delete its folder and load again.")
+        }
+        ResumeError::Settings { .. } => refused("ledger").hint(
+            "Another release of bulkhaul wrote it; go on with that one.",
+        ),
+        ResumeError::Source(_) => refused("source")
+            .hint("Put the file back where it was; the ledger knows it by its path."),
+        ResumeError::SourceChanged { .. } => refused("source-changed").hint(
+            "Put the file back as it was (with its time of change). If that is not possible: what \
+             was sent stands in the result files and the outcome files; `bulkhaul abort` closes the \
+             run with what was done, and the other rows can be loaded from a file of their own.",
+        ),
+        ResumeError::WrongOrg { .. } => refused("wrong-org")
+            .hint("Log in to the org the run began with; a refreshed sandbox is a new org."),
+        ResumeError::Account(_) => refused("outcomes").hint(
+            "An outcome file is damaged or missing. Put it back from a backup; the jobs' results \
+             stay in the org for seven days.",
+        ),
+        ResumeError::Interrupted => refused("run"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_told_line_by_line() {
+        let jobs = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+        let plan = RecoveryPlan {
+            done: (12, 1_200_000),
+            begin: (2, 20_000),
+            give_up: jobs(&["750A"]),
+            lost: 1,
+            close: jobs(&["750B"]),
+            watch: (jobs(&["750C", "750D"]), 40_000),
+            fetch: (jobs(&["750E", "750F", "750G"]), 30_000),
+            gone: (jobs(&["750H"]), 10_000),
+            judge: 1,
+            read_on_from: Some(1_300_001),
+        };
+        insta::assert_snapshot!(steps(&plan).join("\n"), @r"");
+        let finished = RecoveryPlan { done: (1, 5), ..RecoveryPlan::default() };
+        assert_eq!(steps(&finished), ["1 chunk done, 5 rows"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! What is counted while a run goes on, and how it ended.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::StopReason;
+use super::account::Account;
+use crate::chunker::PlannedChunk;
+use crate::domain::{AttemptState, FailureGroups, JobInfo, JobState, Tally, Verdict};
+use crate::reconciler::WrittenFile;
+use crate::uploader::AttemptStep;
+
+/// A job of a run, for the summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobReport {
+    /// Job id.
+    pub id: String,
+    /// Chunk number.
+    pub chunk: u64,
+    /// Attempt number.
+    pub attempt: u32,
+    /// State the org showed last.
+    pub state: JobState,
+    /// First source row in it.
+    pub first_row: u64,
+    /// Rows in it.
+    pub rows: u64,
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// Rows the org says it worked.
+    pub processed: u64,
+    /// Rows the org says failed.
+    pub failed: u64,
+    /// Why it failed as a whole.
+    pub error: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct LoadEnd {
+    /// Status and exit code.
+    pub verdict: Verdict,
+    /// Every row by its fate; `pending` is 0 when the run completed.
+    pub tally: Tally,
+    /// Rows that went out to the org.
+    pub sent: u64,
+    /// Why it ended early, if it did.
+    pub stopped: Option<StopReason>,
+    /// Jobs in the order of their chunks.
+    pub jobs: Vec<JobReport>,
+    /// Failed rows by code and masked message.
+    pub failures: FailureGroups,
+    /// Rows of the source, once it was read to its end.
+    pub source_rows: Option<u64>,
+    /// Result files that were written.
+    pub result_files: Vec<WrittenFile>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+}
+
+/// What is counted on the way.
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) tally: Tally,
+    pub(super) to_send: u64,
+    /// Chunks cut so far.
+    pub(super) chunks: u64,
+    /// Rows of chunks whose close was attempted, each once.
+    pub(super) sent: u64,
+    /// Open chunks whose rows count as sent, with their number of rows.
+    sent_chunks: HashSet<u64>,
+    /// Rows each open chunk sends.
+    open: HashMap<u64, u64>,
+    /// Failures of open chunks: the job's own count while it runs, those that
+    /// are for good once it was read.
+    failing: HashMap<u64, u64>,
+    pub(super) jobs: BTreeMap<(u64, u32), JobReport>,
+    pub(super) failures: FailureGroups,
+    pub(super) notes: Vec<String>,
+}
+
+impl Books {
+    /// The books of an earlier process, as far as they can be known.
+    pub(super) fn taken_up(account: Account, to_send: u64) -> Self {
+        Books {
+            tally: account.tally,
+            to_send,
+            chunks: account.chunks,
+            sent: account.sent,
+            jobs: account.jobs,
+            failures: account.failures,
+            notes: account.notes,
+            ..Books::default()
+        }
+    }
+
+    /// Takes a step of an attempt: every job is listed, also one that was given
+    /// up, and rows count as sent once the close of their job was attempted.
+    pub(super) fn step(&mut self, step: &AttemptStep) {
+        if step.state == AttemptState::Closing && self.sent_chunks.insert(step.chunk) {
+            self.sent += self.open.get(&step.chunk).copied().unwrap_or(step.rows);
+        }
+        let Some(job) = &step.job else { return };
+        let state = match step.state {
+            AttemptState::Closed => JobState::UploadComplete,
+            AttemptState::Aborting | AttemptState::GivenUp => JobState::Aborted,
+            _ => JobState::Open,
+        };
+        let report = self.jobs.entry((step.chunk, step.attempt)).or_insert_with(|| JobReport {
+            id: job.clone(),
+            chunk: step.chunk,
+            attempt: step.attempt,
+            state,
+            first_row: step.first_row,
+            rows: step.rows,
+            bytes: step.bytes,
+            processed: 0,
+            failed: 0,
+            error: None,
+        });
+        report.state = state;
+    }
+
+    pub(super) fn chunk_planned(&mut self, chunk: &PlannedChunk, reasons: FailureGroups) {
+        self.tally.read += chunk.read_rows;
+        self.tally.rejected += chunk.rejected;
+        self.to_send += chunk.rows.len();
+        self.chunks = chunk.number;
+        self.open.insert(chunk.number, chunk.rows.len());
+        self.failures.merge(reasons);
+    }
+
+    /// Takes an open chunk of an earlier process up again; its rows are in the
+    /// counts already.
+    pub(super) fn chunk_taken_up(&mut self, chunk: u64, rows: u64, was_sent: bool) {
+        self.open.insert(chunk, rows);
+        if was_sent {
+            self.sent_chunks.insert(chunk);
+        }
+    }
+
+    pub(super) fn job_ended(&mut self, chunk: u64, attempt: u32, info: &JobInfo) {
+        if let Some(report) = self.jobs.get_mut(&(chunk, attempt)) {
+            report.state = info.state;
+            report.processed = info.records_processed.unwrap_or(0);
+            report.failed = info.records_failed.unwrap_or(0);
+            report.error.clone_from(&info.error_message);
+        }
+    }
+
+    pub(super) fn reconciled(&mut self, chunk: u64, tally: &Tally, failures: FailureGroups) {
+        self.tally.add(tally);
+        self.failures.merge(failures);
+        self.open.remove(&chunk);
+        self.sent_chunks.remove(&chunk);
+        self.failing.remove(&chunk);
+    }
+
+    /// Takes the failures of an open chunk, as far as they are known.
+    pub(super) fn failing(&mut self, chunk: u64, failed: u64) {
+        if self.open.contains_key(&chunk) {
+            self.failing.insert(chunk, failed);
+        }
+    }
+
+    /// Rows whose fate counts against a limit on failures: rejected, failed
+    /// and disputed, those of jobs at work by the jobs' own counts.
+    pub(super) fn known_failures(&self) -> u64 {
+        self.tally.rejected
+            + self.tally.failed
+            + self.tally.disputed
+            + self.failing.values().sum::<u64>()
+    }
+}

@@ -1,0 +1,58 @@
+//! What the user asked `load` for. The ledger keeps it, so that a resume goes
+//! on by the same settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chunker::Duplicates;
+use crate::domain::Operation;
+use crate::transformer::EmptyMeans;
+
+/// What the user asked `load` for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// The source file.
+    pub source: PathBuf,
+    /// Object by API name, in any letter case.
+    pub object: String,
+    /// What happens with the rows.
+    pub operation: Operation,
+    /// External id field of an upsert.
+    pub external_id: Option<String>,
+    /// Columns that tell rows apart, for matching results (`--key`).
+    pub keys: Vec<String>,
+    /// `--map 'Column=Field'`; an empty field drops the column.
+    pub renames: Vec<(String, String)>,
+    /// What an empty cell means.
+    pub empty: EmptyMeans,
+    /// Jobs at the same time.
+    pub lanes: usize,
+    /// Bytes of a chunk at most, header line included.
+    pub chunk_bytes: u64,
+    /// Rows of a chunk at most.
+    pub chunk_rows: u64,
+    /// Rows to leave out at the start.
+    pub skip: u64,
+    /// Rows to load at most.
+    pub limit: Option<u64>,
+    /// Assignment rule for Case and Lead.
+    pub assignment_rule: Option<String>,
+    /// What happens with rows that share a key; `None` refuses them.
+    pub duplicates: Option<Duplicates>,
+    /// The delimiter, where it was given.
+    pub delimiter: Option<u8>,
+    /// Split the source through first even when it is large.
+    pub scan: bool,
+    /// Load again what was loaded before.
+    pub again: bool,
+    /// Where earlier runs lie.
+    pub runs_dir: PathBuf,
+    /// Detach after this long.
+    pub max_wait: Option<Duration>,
+    /// Jobs that carry a row at most, while it fails for passing reasons.
+    pub row_attempts: u8,
+    /// One job of at most 10,000 rows at a time.
+    pub serial: bool,
+}
