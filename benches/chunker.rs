@@ -164,6 +164,7 @@ fn transform_and_chunk(bencher: Bencher, load: Load) {
             text_columns: it.plan.text_candidates.clone(),
             columns: it.plan.header.clone(),
             first_number: 1,
+            first_rows: None,
         };
         let mut count = Count::default();
         let mut chunker = Chunker::new(options, it.source.clone(), it.spools.clone());

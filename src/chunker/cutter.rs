@@ -37,6 +37,8 @@ pub struct ChunkerOptions {
     pub columns: Vec<String>,
     /// Number of the first chunk.
     pub first_number: u64,
+    /// Rows of the first chunk at most, if fewer than of the others.
+    pub first_rows: Option<u64>,
 }
 
 /// Takes what comes out of the chunker.
@@ -132,6 +134,11 @@ impl Chunker {
         }
         let header = self.options.header_line.len() as u64;
         let sizing = self.options.sizing;
+        let (first_number, first_rows) = (self.options.first_number, self.options.first_rows);
+        let most_rows = |chunk: u64| match first_rows {
+            Some(rows) if chunk == first_number => rows.min(sizing.rows),
+            _ => sizing.rows,
+        };
         // Rows that go as they stand, taken together until something breaks
         // the run: a part of the batch's bytes.
         let mut run: Range<usize> = 0..0;
@@ -164,7 +171,7 @@ impl Chunker {
             if let Some(open) = &self.open {
                 let is_full = open.rejected.len() >= MAX_REJECTED
                     || (rejection.is_none()
-                        && (open.rows.len() >= sizing.rows
+                        && (open.rows.len() >= most_rows(open.number)
                             || open.bytes + alone > sizing.max_bytes));
                 if is_full {
                     self.flush(batch, &mut run)?;

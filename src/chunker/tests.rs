@@ -81,6 +81,7 @@ fn options(rows: u64, max_bytes: u64) -> ChunkerOptions {
         text_columns: Vec::new(),
         columns: vec!["A".to_owned()],
         first_number: 1,
+        first_rows: None,
     }
 }
 

@@ -10,7 +10,9 @@ use super::context::ProgressView;
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
-use crate::domain::{DEFAULT_CHUNK_ROWS, Event, MAX_JOB_BYTES, Operation, ROWS_PER_BATCH};
+use crate::domain::{
+    DEFAULT_CHUNK_ROWS, Event, FailureLimit, MAX_JOB_BYTES, Operation, ROWS_PER_BATCH,
+};
 use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
@@ -88,6 +90,17 @@ pub struct LoadArgs {
     /// Detach after this long (`90s`, `30m`, `8h`); the jobs go on
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_wait: Option<Duration>,
+    /// Stop when more rows than this were rejected, failed or are disputed: a
+    /// number, or a percentage (counted from 10,000 rows on)
+    #[arg(long, value_name = "N|P%")]
+    max_failures: Option<FailureLimit>,
+    /// Rows to send first, as one job; stop when more than half of them fail.
+    /// Default: 200 in production from 50,000 rows on, else 0
+    #[arg(long, value_name = "N")]
+    canary: Option<u64>,
+    /// Percent of the org's daily allowances to leave to others
+    #[arg(long, default_value_t = 0, value_name = "P%", value_parser = parse_percent)]
+    reserve: u8,
     /// Jobs that carry a row at most, while it fails for passing reasons
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     row_attempts: u8,
@@ -125,6 +138,15 @@ fn parse_rename(text: &str) -> Result<(String, String), String> {
         .filter(|(column, _)| !column.is_empty())
         .map(|(column, field)| (column.to_owned(), field.trim().to_owned()))
         .ok_or_else(|| "write it as COLUMN=FIELD, or COLUMN= to leave the column out".to_owned())
+}
+
+/// A whole percentage below 100, with or without its sign.
+pub(super) fn parse_percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<u8>();
+    number
+        .ok()
+        .filter(|percent| *percent < 100)
+        .ok_or_else(|| "write a percentage from 0% to 99%".to_owned())
 }
 
 fn parse_delimiter(text: &str) -> Result<u8, String> {
@@ -196,6 +218,9 @@ impl LoadArgs {
             max_wait: self.max_wait,
             row_attempts: self.row_attempts,
             serial: self.serial,
+            max_failures: self.max_failures,
+            canary: self.canary,
+            reserve: self.reserve,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: the only place with a terminal, the environment or exit
 //! codes. One file a command.
 
+mod abort;
 mod context;
 mod describe;
 mod error;
@@ -50,6 +51,8 @@ pub enum Command {
     Load(Box<load::LoadArgs>),
     /// Go on with a run that was interrupted, killed or detached
     Resume(resume::ResumeArgs),
+    /// Abort the jobs of a run and close it with what was done
+    Abort(abort::AbortArgs),
     /// Run a SOQL query and show the records
     Query(query::QueryArgs),
     /// Show the fields of an object
@@ -95,6 +98,7 @@ pub fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
         Command::Resume(args) => resume::run(args, &context),
+        Command::Abort(args) => abort::run(args, &context),
         Command::Query(args) => query::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Limits(args) => limits::run(args, &context),

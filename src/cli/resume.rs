@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::context::ProgressView;
-use super::load::{broke_off, parse_duration, signals, summary};
+use super::load::{broke_off, parse_duration, parse_percent, signals, summary};
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
-use crate::domain::{Event, error_chain};
+use crate::domain::{Event, FailureLimit, error_chain};
 use crate::pipeline::{self, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, Stop};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
@@ -39,14 +39,20 @@ pub struct ResumeArgs {
     /// Jobs that carry a row at most, while it fails for passing reasons
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
     row_attempts: Option<u8>,
+    /// Stop when more rows than this went wrong; default: as the run began
+    #[arg(long, value_name = "N|P%")]
+    max_failures: Option<FailureLimit>,
+    /// Percent of the org's daily allowances to leave to others
+    #[arg(long, value_name = "P%", value_parser = parse_percent)]
+    reserve: Option<u8>,
     /// Show the plan and do nothing
     #[arg(long)]
     plan: bool,
 }
 
-fn folder_of(context: &Context, name: Option<&str>) -> PathBuf {
+pub(super) fn folder_of(context: &Context, name: Option<&str>) -> Result<PathBuf, CliError> {
     let runs = &context.global.runs_dir;
-    match name {
+    Ok(match name {
         Some(name) if name != "latest" => {
             let path = PathBuf::from(name);
             if path.is_dir() { path } else { runs.join(name) }
@@ -59,7 +65,7 @@ fn folder_of(context: &Context, name: Option<&str>) -> PathBuf {
             all.sort();
             all.pop().unwrap_or_default()
         }
-    }
+    })
 }
 
 impl ResumeArgs {
@@ -68,12 +74,14 @@ impl ResumeArgs {
             lanes: self.parallel.map(usize::from),
             max_wait: self.max_wait,
             row_attempts: self.row_attempts,
+            max_failures: self.max_failures,
+            reserve: self.reserve,
         }
     }
 }
 
 pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError> {
-    let folder = folder_of(context, args.run.as_deref());
+    let folder = folder_of(context, args.run.as_deref())?;
     let open = OpenRun::open(&folder).map_err(|error| refusal(&error))?;
     match open.check_unfinished() {
         // A scheduler may ask once too often: nothing is wrong with that.

@@ -76,9 +76,10 @@ pub(super) struct Books {
     sent_chunks: HashSet<u64>,
     /// Rows each open chunk sends.
     open: HashMap<u64, u64>,
-    /// Failures of open chunks: the job's own count while it runs, those that
-    /// are for good once it was read.
-    failing: HashMap<u64, u64>,
+    /// What is known of open chunks.
+    open_counts: HashMap<u64, OpenCounts>,
+    /// Rows of the first chunk that failed or are disputed, once that is known.
+    pub(super) first_failed: Option<u64>,
     pub(super) jobs: BTreeMap<(u64, u32), JobReport>,
     pub(super) failures: FailureGroups,
     pub(super) notes: Vec<String>,
@@ -158,22 +159,55 @@ impl Books {
         self.failures.merge(failures);
         self.open.remove(&chunk);
         self.sent_chunks.remove(&chunk);
-        self.failing.remove(&chunk);
-    }
-
-    /// Takes the failures of an open chunk, as far as they are known.
-    pub(super) fn failing(&mut self, chunk: u64, failed: u64) {
-        if self.open.contains_key(&chunk) {
-            self.failing.insert(chunk, failed);
+        self.open_counts.remove(&chunk);
+        if chunk == 1 {
+            self.first_failed = Some(tally.failed + tally.disputed);
         }
     }
 
-    /// Rows whose fate counts against a limit on failures: rejected, failed
-    /// and disputed, those of jobs at work by the jobs' own counts.
-    pub(super) fn known_failures(&self) -> u64 {
-        self.tally.rejected
-            + self.tally.failed
-            + self.tally.disputed
-            + self.failing.values().sum::<u64>()
+    /// Takes the fates of an open chunk's rows that are for good; its other rows
+    /// go again.
+    pub(super) fn judged(&mut self, chunk: u64, tally: &Tally) {
+        let failed = tally.failed + tally.disputed;
+        if chunk == 1 {
+            self.first_failed = Some(failed);
+        }
+        if self.open.contains_key(&chunk) {
+            let known = tally.settled();
+            let counts = OpenCounts { known, failed, at_work: (0, 0) };
+            self.open_counts.insert(chunk, counts);
+        }
     }
+
+    /// Takes what a job at work says of its rows.
+    pub(super) fn at_work(&mut self, chunk: u64, processed: u64, failed: u64) {
+        if self.open.contains_key(&chunk) {
+            self.open_counts.entry(chunk).or_default().at_work = (processed, failed);
+        }
+    }
+
+    /// Rows whose fate is known by now, and those of them that count against a
+    /// limit on failures: rejected, failed and disputed. Of jobs at work their
+    /// own counts are taken.
+    pub(super) fn known(&self) -> (u64, u64) {
+        let tally = &self.tally;
+        let mut known = tally.settled();
+        let mut failed = tally.rejected + tally.failed + tally.disputed;
+        for counts in self.open_counts.values() {
+            known += counts.known + counts.at_work.0;
+            failed += counts.failed + counts.at_work.1;
+        }
+        (known, failed)
+    }
+}
+
+/// What is known of an open chunk's rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct OpenCounts {
+    /// Rows with their last outcome.
+    known: u64,
+    /// Those of them that failed or are disputed.
+    failed: u64,
+    /// Rows worked and failed, by the word of the job at work.
+    at_work: (u64, u64),
 }

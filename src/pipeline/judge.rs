@@ -76,7 +76,10 @@ impl LastJob {
         if outcome.fate == Fate::Unprocessed {
             match self.ended {
                 Ended::ForGood => return Again::No,
-                Ended::FromOutside => limit = limit.max(outcome.attempts.saturating_add(1)),
+                Ended::FromOutside if limit > 0 => {
+                    limit = limit.max(outcome.attempts.saturating_add(1));
+                }
+                Ended::FromOutside => {}
                 Ended::Locks | Ended::Usual => {}
             }
         }
@@ -112,7 +115,7 @@ pub(super) fn judge(
     if accounted.is_empty() {
         return Ok(Judged::NothingSent);
     }
-    let limit = run.setup.request.row_attempts;
+    let limit = if run.setup.closing { 0 } else { run.setup.request.row_attempts };
     let protected = run.setup.plan.protects(chunk.unique_text);
     let files = earlier_files(run, attempts, u32::MAX);
     let mut outcomes = MergedOutcomes::open(&files)?;
@@ -135,7 +138,8 @@ pub(super) fn judge(
             }
         }
     }
-    run.with_books(|books| books.failing(chunk.number, tally.failed + tally.disputed));
+    run.with_books(|books| books.judged(chunk.number, &tally));
+    run.watch_failures();
     let due = match (pass, now.is_empty(), locked.is_empty()) {
         (_, true, true) => {
             let attempts = accounted.iter().map(|job| job.number).collect();

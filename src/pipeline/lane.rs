@@ -10,18 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::StopReason;
 use super::carried::{Carried, CarriedError};
 use super::judge::{Judged, judge};
+use super::pacing::{LanePermit, PushBack};
 use super::reading::{Reading, on_cpu};
 use super::recovery::Next;
 use super::results::Settled;
 use super::run::Run;
 use super::work::Work;
 use crate::chunker::{Body, PlannedChunk};
-use crate::domain::{AttemptEvent, Event, FailureGroups, JobInfo, JobState, Tally, error_chain};
+use crate::domain::{
+    AttemptEvent, Event, FailureGroups, JobFailureClass, JobInfo, JobState, Tally, error_chain,
+};
 use crate::ledger::{AttemptOutcomes, JobError, LedgerError, StepDetail};
 use crate::poller::PollerError;
 use crate::reconciler::{OutcomeError, ReconcileError};
@@ -157,7 +159,7 @@ impl<'a> Lane<'a> {
     pub(super) async fn work(
         &self,
         work: Work,
-        mut permit: Option<OwnedSemaphorePermit>,
+        mut permit: Option<LanePermit>,
     ) -> Result<Done, LaneError> {
         let in_lane = permit.is_some();
         let Work { chunk, mut next } = work;
@@ -211,14 +213,16 @@ impl<'a> Lane<'a> {
                     continue;
                 }
                 Step::Finish(under_way) => under_way,
-                Step::Send(carried) | Step::SendAgain(carried) if self.run.stop.is_asked() => {
+                Step::Send(carried) | Step::SendAgain(carried)
+                    if self.run.stop.is_asked() || self.run.setup.closing =>
+                {
                     carried.discard(self.run);
                     return Ok(Done::Left);
                 }
                 Step::Send(carried) => self.send(carried).await?,
                 Step::SendAgain(carried) => {
                     if in_lane && permit.is_none() {
-                        permit = self.lane().await;
+                        permit = Some(self.lane().await);
                     }
                     if self.pause(carried.attempt).await {
                         carried.discard(self.run);
@@ -240,8 +244,8 @@ impl<'a> Lane<'a> {
     }
 
     /// A lane for rows that go again. Waits behind the chunks before it.
-    async fn lane(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.run.lanes).acquire_owned().await.ok()
+    async fn lane(&self) -> LanePermit {
+        self.run.lanes.acquire().await
     }
 
     /// Waits a moment before rows go again; `true` when the run winds down
@@ -289,7 +293,7 @@ impl<'a> Lane<'a> {
         &self,
         chunk: &PlannedChunk,
         under_way: UnderWay,
-        permit: &mut Option<OwnedSemaphorePermit>,
+        permit: &mut Option<LanePermit>,
     ) -> Result<Option<After>, LaneError> {
         let run = self.run;
         let UnderWay { attempt, job, ended, carried } = under_way;
@@ -300,6 +304,7 @@ impl<'a> Lane<'a> {
             self.ended(chunk, &job, attempt, info, !ended).await?;
         }
         let _place = run.reconciling.acquire().await.map_err(|_| LaneError::Interrupted)?;
+        let start = permit.as_ref().map(LanePermit::start);
         drop(permit.take());
         let reading = match &info {
             Some(info) => self.read_results(chunk, &carried, &job, attempt, info).await?,
@@ -307,6 +312,7 @@ impl<'a> Lane<'a> {
         };
         self.account(chunk, attempt, &reading).await?;
         carried.discard(run);
+        run.keep_pace(start, push_back(info.as_ref(), &reading));
         if let Some(info) = &info {
             self.draw_consequences(chunk, &job, info, &reading);
         }
@@ -316,6 +322,13 @@ impl<'a> Lane<'a> {
             return Ok(Some(After::Final { tally: sent, failures: reading.failures, attempt }));
         }
         Ok(Some(After::Judge))
+    }
+
+    /// Waits until jobs at work are to be aborted.
+    async fn aborting(&self) {
+        if !self.run.setup.closing {
+            self.run.stop.aborting().await;
+        }
     }
 
     /// Waits for the end of a job; `Some(None)` when the org no longer has it,
@@ -335,7 +348,7 @@ impl<'a> Lane<'a> {
             tokio::select! {
                 ended = &mut watched => break ended,
                 () = run.stop.detached() => return Ok(None),
-                () = run.stop.aborting(), if !aborted => {
+                () = self.aborting(), if !aborted => {
                     aborted = true;
                     match run.setup.org.abort(job).await {
                         Ok(_) => {}
@@ -401,10 +414,19 @@ impl<'a> Lane<'a> {
         reading: &Reading,
     ) {
         let stop = &self.run.stop;
+        if self.run.setup.closing {
+            return;
+        }
         if info.state == JobState::Aborted && !stop.is_asked() {
             // Whoever did it had a reason; starting anew at once would undo it.
             stop.ask(StopReason::EndedByOthers(format!(
                 "chunk {}: job {job} was aborted by somebody else in the org",
+                chunk.number
+            )));
+        }
+        if let Some(code) = &reading.no_room {
+            stop.ask(StopReason::repair(format!(
+                "chunk {}: rows failed with {code}: the org has no room for more",
                 chunk.number
             )));
         }
@@ -485,6 +507,15 @@ enum After {
     Final { tally: Tally, failures: FailureGroups, attempt: u32 },
     /// Rows may be due again.
     Judge,
+}
+
+/// What the end of a job says of the pace.
+fn push_back(info: Option<&JobInfo>, reading: &Reading) -> Option<PushBack> {
+    let message = info.and_then(|info| info.error_message.as_deref());
+    match message.map(JobFailureClass::of) {
+        Some(JobFailureClass::Lock) => Some(PushBack::LockedJob),
+        _ => PushBack::of_locks(reading.locked, reading.proof.sent),
+    }
 }
 
 fn job_error(message: &str) -> JobError {

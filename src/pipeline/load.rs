@@ -233,6 +233,14 @@ async fn end(
         // The word came when there was nothing left to stop.
         (reason, stopped) = (Reason::Finished, None);
     }
+    if run.setup.closing && reason == Reason::Finished {
+        let at = finished;
+        run.ledger.run(move |ledger| ledger.abort_run(at)).await?;
+        // Complete only if there was nothing left to close.
+        if tally.pending() > 0 || !totals.exhausted {
+            reason = Reason::UserLimit;
+        }
+    }
     let verdict = verdict([reason], &tally);
     let record = RunEnd {
         status: match verdict.status {

@@ -41,6 +41,7 @@ pub(super) fn chunker_options(
     sizing: ChunkSizing,
     duplicates: Duplicates,
     first_number: u64,
+    first_rows: Option<u64>,
 ) -> ChunkerOptions {
     ChunkerOptions {
         header_line: plan.header_line(),
@@ -51,6 +52,7 @@ pub(super) fn chunker_options(
         text_columns: plan.text_candidates.clone(),
         columns: plan.header.clone(),
         first_number,
+        first_rows,
     }
 }
 
@@ -65,11 +67,11 @@ pub(super) fn plan_chunks(
     let totals = PlanTotals { read: backlog.read, exhausted: false };
     let mut sink = Planner { run, planned, settled, rejected: None, totals };
     let result = take_up(run, &backlog, &mut sink).and_then(|()| match backlog.exhausted {
-        true => {
-            sink.totals.exhausted = true;
+        exhausted if exhausted || run.setup.closing => {
+            sink.totals.exhausted = exhausted;
             Ok(())
         }
-        false => read_all(run, &backlog, &mut sink),
+        _ => read_all(run, &backlog, &mut sink),
     });
     let totals = sink.totals;
     match result {
@@ -134,7 +136,8 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let mut rows = Window::new(source.rows(backlog.from)?, skip, limit);
     let duplicates = request.duplicates.unwrap_or_default();
     let first_number = backlog.chunks.last().map_or(1, |(number, _)| number + 1);
-    let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number);
+    let first_rows = request.canary_rows().filter(|_| first_number == 1);
+    let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number, first_rows);
     let mut chunker = Chunker::new(options, source, run.folder.spool_dir());
     let mut read = backlog.read;
     while let Some(batch) = rows.next_batch()? {

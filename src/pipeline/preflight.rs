@@ -11,7 +11,9 @@ use super::folder::private_file;
 use super::planner::chunker_options;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
-use crate::domain::{Event, ObjectDescription, ROWS_PER_BATCH, RecordId, SharedSink, error_chain};
+use crate::domain::{
+    Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
+};
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
 use crate::rows::{SourceError, SourceRows as _};
@@ -21,6 +23,12 @@ use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
 /// Sources up to this size are split through before the start, so that what
 /// destroys record borders is found before anything is sent.
 pub const SCAN_UP_TO: u64 = 1_000_000_000;
+
+/// Rows from which on a load into production sends some ahead.
+const CANARY_FROM: u64 = 50_000;
+
+/// How many these are: one save of the service.
+const CANARY_ROWS: u64 = ROWS_PER_SAVE;
 
 /// What a load will take, before it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,18 +54,30 @@ pub struct Allowance {
     pub of: &'static str,
     /// What the load takes, about.
     pub needed: u64,
-    /// What the org still grants.
+    /// What the org still grants, less what `--reserve` leaves to others.
     pub remaining: u64,
 }
 
+/// What `--reserve` leaves to others of an allowance.
+pub(super) const fn reserved(max: u64, percent: u8) -> u64 {
+    max / 100 * percent as u64 + max % 100 * percent as u64 / 100
+}
+
 /// The allowances a load draws on, as far as the org tells.
-fn allowances(estimate: &Estimate, limits: Option<&Limits>, org: &Org) -> Vec<Allowance> {
-    let batches = limits.and_then(Limits::daily_bulk_batches).map(|limit| limit.remaining);
+fn allowances(
+    estimate: &Estimate,
+    limits: Option<&Limits>,
+    org: &Org,
+    reserve: u8,
+) -> Vec<Allowance> {
+    let left = |remaining: u64, max: u64| remaining.saturating_sub(reserved(max, reserve));
+    let batches =
+        limits.and_then(Limits::daily_bulk_batches).map(|limit| left(limit.remaining, limit.max));
     // Every reply tells of calls, also to users who may not read the limits.
     let calls = limits
         .and_then(Limits::daily_api_requests)
-        .map(|limit| limit.remaining)
-        .or_else(|| org.usage().daily_calls.map(|(used, max)| max.saturating_sub(used)));
+        .map(|limit| left(limit.remaining, limit.max))
+        .or_else(|| org.usage().daily_calls.map(|(used, max)| left(max.saturating_sub(used), max)));
     [("batches", estimate.batches, batches), ("API calls", estimate.api_calls, calls)]
         .into_iter()
         .filter_map(|(of, needed, remaining)| Some(Allowance { of, needed, remaining: remaining? }))
@@ -166,7 +186,7 @@ pub enum PreflightError {
 /// # Errors
 /// [`PreflightError`]; nothing was sent.
 pub async fn prepare(
-    request: LoadRequest,
+    mut request: LoadRequest,
     org: Org,
     events: SharedSink,
 ) -> Result<Prepared, PreflightError> {
@@ -196,8 +216,16 @@ pub async fn prepare(
         request.chunk_bytes,
     );
     let survey = if request.scan || bytes <= SCAN_UP_TO {
-        Some(run_survey(&request, &source, &plan, sizing, events).await?)
+        let survey = run_survey(&request, &source, &plan, sizing, Arc::clone(&events)).await?;
+        let rows = survey.sent;
+        if settle_canary(&mut request, &org, rows) {
+            // The rehearsal has the borders of the run, so once more.
+            Some(run_survey(&request, &source, &plan, sizing, events).await?)
+        } else {
+            Some(survey)
+        }
     } else {
+        settle_canary(&mut request, &org, u64::MAX);
         None
     };
     if let Some(survey) = survey.as_ref().filter(|_| request.duplicates.is_none())
@@ -218,7 +246,7 @@ pub async fn prepare(
         Err(error) => return Err(error.into()),
     };
     let estimate = estimate(&request, survey.as_ref(), bytes, &sizing);
-    for allowance in allowances(&estimate, limits.as_ref(), &org) {
+    for allowance in allowances(&estimate, limits.as_ref(), &org, request.reserve) {
         if estimate.counted && allowance.remaining < allowance.needed {
             return Err(PreflightError::Allowance { allowance });
         }
@@ -228,10 +256,21 @@ pub async fn prepare(
         survey.as_ref(),
         request.duplicates,
         limits.is_some(),
-        &allowances(&estimate, limits.as_ref(), &org),
+        &allowances(&estimate, limits.as_ref(), &org, request.reserve),
     );
     notes.extend(unreadable);
     Ok(Prepared { request, org, object, source, plan, survey, sizing, estimate, limits, notes })
+}
+
+/// Decides how many rows are sent ahead where the user did not; whether that
+/// are any.
+fn settle_canary(request: &mut LoadRequest, org: &Org, rows: u64) -> bool {
+    if request.canary.is_some() {
+        return false;
+    }
+    let wanted = org.identity().production && rows >= CANARY_FROM;
+    request.canary = Some(if wanted { CANARY_ROWS } else { 0 });
+    wanted
 }
 
 async fn blocking<T: Send + 'static>(
@@ -370,7 +409,7 @@ fn key_name(plan: &Plan) -> String {
 impl Prepared {
     /// Whether it takes more than half of what the org still grants.
     pub fn takes_much(&self) -> bool {
-        allowances(&self.estimate, self.limits.as_ref(), &self.org)
+        allowances(&self.estimate, self.limits.as_ref(), &self.org, self.request.reserve)
             .iter()
             .any(|allowance| allowance.needed.saturating_mul(2) > allowance.remaining)
     }
@@ -386,7 +425,7 @@ async fn run_survey(
     let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
     // Without a word on duplicates they are only counted, and refused.
     let duplicates = request.duplicates.unwrap_or(Duplicates::Keep);
-    let options = chunker_options(plan, sizing, duplicates, 1);
+    let options = chunker_options(plan, sizing, duplicates, 1, request.canary_rows());
     let plan = Arc::clone(plan);
     let total = source.identity().bytes;
     let found = blocking(move || {

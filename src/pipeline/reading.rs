@@ -14,7 +14,8 @@ use super::lane::{Lane, LaneError};
 use super::run::Run;
 use crate::chunker::PlannedChunk;
 use crate::domain::{
-    FailureGroups, Fate, JobInfo, JobState, RecordId, ResultSet, RowNumber, RowOutcome,
+    FailureClass, FailureGroups, Fate, JobInfo, JobState, RecordId, ResultSet, RowNumber,
+    RowOutcome,
 };
 use crate::reconciler::{
     ChunkProof, MergedOutcomes, OutcomeError, OutcomeSummary, OutcomeWriter, ResultSets, RowError,
@@ -55,6 +56,10 @@ pub(super) struct Reading {
     pub(super) proof: ChunkProof,
     pub(super) outcomes: OutcomeSummary,
     pub(super) failures: FailureGroups,
+    /// Rows that failed for a lock.
+    pub(super) locked: u64,
+    /// The code by which the org says that it has no room left, if it does.
+    pub(super) no_room: Option<String>,
     /// Rows that were sent before and now fail as duplicates of a record that
     /// the org names: it may be theirs.
     pub(super) doubles: Vec<(RowNumber, RecordId)>,
@@ -201,6 +206,8 @@ impl Lane<'_> {
                 proof,
                 outcomes: writer.finish()?,
                 failures: FailureGroups::default(),
+                locked: 0,
+                no_room: None,
                 doubles: Vec::new(),
             })
         })
@@ -331,6 +338,7 @@ fn match_results(
     let mut writer = OutcomeWriter::create(&path, chunk.number)?;
     let mut failures = FailureGroups::default();
     let mut doubles = Vec::new();
+    let (mut locked, mut no_room) = (0, None);
     let mut earlier = Earlier::open(&carried.earlier)?;
     // What was found by asking moves from one fate to another.
     let mut moved = Vec::new();
@@ -349,6 +357,11 @@ fn match_results(
         if outcome.fate == Fate::Failed {
             let text = outcome.error.as_deref().unwrap_or_default();
             let error = RowError::parse(text);
+            match FailureClass::of(text) {
+                FailureClass::Lock => locked += 1,
+                FailureClass::Capacity => no_room = Some(error.code.to_owned()),
+                _ => {}
+            }
             failures.count(error.code, &error.masked_message(), outcome.row);
             if before > 0 {
                 doubles.extend(duplicate_of(text).map(|record| (outcome.row, record)));
@@ -361,5 +374,5 @@ fn match_results(
         proof.tally.uncount(from);
         proof.tally.count(to);
     }
-    Ok(Reading { proof, outcomes: writer.finish()?, failures, doubles })
+    Ok(Reading { proof, outcomes: writer.finish()?, failures, locked, no_room, doubles })
 }

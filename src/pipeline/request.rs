@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::chunker::Duplicates;
-use crate::domain::Operation;
+use crate::domain::{FailureLimit, Operation};
 use crate::transformer::EmptyMeans;
 
 /// What the user asked `load` for.
@@ -53,6 +53,20 @@ pub struct LoadRequest {
     pub max_wait: Option<Duration>,
     /// Jobs that carry a row at most, while it fails for passing reasons.
     pub row_attempts: u8,
+    /// How many rows may go wrong before the run stops.
+    pub max_failures: Option<FailureLimit>,
+    /// Rows sent first, as one job, to see whether they pass; 0 for none, `None`
+    /// for what suits the org and the source, which [`super::prepare`] decides.
+    pub canary: Option<u64>,
+    /// Percent of the org's allowances that are left to others.
+    pub reserve: u8,
     /// One job of at most 10,000 rows at a time.
     pub serial: bool,
+}
+
+impl LoadRequest {
+    /// Rows of the first chunk, if it is sent ahead.
+    pub(super) fn canary_rows(&self) -> Option<u64> {
+        self.canary.filter(|&rows| rows > 0)
+    }
 }

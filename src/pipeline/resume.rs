@@ -18,7 +18,7 @@ use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, nex
 use super::run::{Run, Setup};
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::ChunkSizing;
-use crate::domain::{AttemptState, Event, JobState, SharedSink};
+use crate::domain::{AttemptState, Event, FailureLimit, JobState, SharedSink};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
@@ -58,6 +58,10 @@ pub struct Overrides {
     pub max_wait: Option<Duration>,
     /// Jobs that carry a row at most.
     pub row_attempts: Option<u8>,
+    /// How many rows may go wrong.
+    pub max_failures: Option<FailureLimit>,
+    /// Percent of the allowances that are left to others.
+    pub reserve: Option<u8>,
 }
 
 /// Why a run can't be taken up again. Nothing was changed.
@@ -253,6 +257,8 @@ impl OpenRun {
         // Time to wait is for one process.
         request.max_wait = overrides.max_wait;
         request.row_attempts = overrides.row_attempts.unwrap_or(request.row_attempts);
+        request.max_failures = overrides.max_failures.or(request.max_failures);
+        request.reserve = overrides.reserve.unwrap_or(request.reserve);
         Ok(Resumable {
             open,
             org,
@@ -466,6 +472,15 @@ pub async fn resume(
     events: SharedSink,
     stop: Stop,
 ) -> Result<LoadEnd, LoadError> {
+    go_on(resumable, events, stop, false).await
+}
+
+async fn go_on(
+    resumable: Resumable,
+    events: SharedSink,
+    stop: Stop,
+    closing: bool,
+) -> Result<LoadEnd, LoadError> {
     let Resumable {
         open,
         org,
@@ -505,6 +520,7 @@ pub async fn resume(
         sizing,
         counted: None,
         taken_up: true,
+        closing,
     };
     let ledger = SharedLedger::new(open.ledger);
     ledger.run(Ledger::reopen_run).await?;
@@ -517,6 +533,21 @@ pub async fn resume(
         ));
     }
     drive(&run, backlog, started).await
+}
+
+/// Closes a run for good: aborts its jobs, takes what they had done, and sends
+/// nothing more. Rows that were never sent stay pending. When it could not be
+/// done (the org is out of reach, say) the run is as resumable as before, which
+/// the verdict tells.
+///
+/// # Errors
+/// As [`super::load()`].
+pub async fn close(
+    resumable: Resumable,
+    events: SharedSink,
+    stop: Stop,
+) -> Result<LoadEnd, LoadError> {
+    go_on(resumable, events, stop, true).await
 }
 
 /// The books of the earlier process, as far as they can be known.

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::books::Books;
+use super::pacing::{LaneGate, LaneStart, PaceChange, PushBack};
 use super::results::Settled;
 use super::{LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
 use crate::chunker::{ChunkSizing, PlannedChunk};
-use crate::domain::{Event, FailureGroups, JobInfo, SharedSink, Tally, error_chain};
+use crate::domain::{
+    Event, EventSink, FailureGroups, FailureLimit, JobInfo, SharedSink, Tally, error_chain,
+};
 use crate::ledger::SharedLedger;
 use crate::poller::Poller;
 use crate::reader::CsvSource;
@@ -42,6 +45,9 @@ pub(super) struct Setup {
     /// Whether bodies were recorded by an earlier process, so that they are
     /// checked against their digests before they are sent.
     pub(super) taken_up: bool,
+    /// Whether the user closes the run: jobs at work are aborted, nothing is
+    /// sent any more, and what is known is final.
+    pub(super) closing: bool,
 }
 
 impl From<Prepared> for Setup {
@@ -55,6 +61,7 @@ impl From<Prepared> for Setup {
             sizing: prepared.sizing,
             counted: prepared.survey.as_ref().map(|survey| survey.read),
             taken_up: false,
+            closing: false,
         }
     }
 }
@@ -70,7 +77,7 @@ pub(super) struct Run {
     pub(super) poller: Poller,
     pub(super) reconciling: Semaphore,
     /// Jobs that may be at work at a time.
-    pub(super) lanes: Arc<Semaphore>,
+    pub(super) lanes: Arc<LaneGate>,
     books: Arc<Mutex<Books>>,
 }
 
@@ -93,12 +100,18 @@ impl Run {
             let books = Arc::clone(&books);
             Arc::new(move |step: &AttemptStep| locked(&books).step(step))
         };
+        let watched: SharedSink = Arc::new(Watched {
+            events: Arc::clone(&events),
+            books: Arc::clone(&books),
+            limit: setup.request.max_failures.filter(|_| !setup.closing),
+            stop: stop.clone(),
+        });
         Arc::new(Run {
             uploader: Uploader::new(setup.org.clone(), ledger.clone(), Arc::clone(&events))
                 .observed_by(observer),
-            poller: Poller::start(setup.org.clone(), Arc::clone(&events)),
+            poller: Poller::start(setup.org.clone(), watched),
             reconciling: Semaphore::new(RECONCILING),
-            lanes: Arc::new(Semaphore::new(setup.request.lanes.max(1))),
+            lanes: LaneGate::new(setup.request.lanes),
             books,
             setup,
             folder,
@@ -139,6 +152,23 @@ impl Run {
     /// Counts the rows of a chunk as read, and those that were rejected.
     pub(super) fn chunk_planned(&self, chunk: &PlannedChunk, reasons: FailureGroups) {
         self.with_books(|books| books.chunk_planned(chunk, reasons));
+        self.watch_failures();
+    }
+
+    /// Stops the run when more rows went wrong than the user allows.
+    pub(super) fn watch_failures(&self) {
+        let limit = self.setup.request.max_failures.filter(|_| !self.setup.closing);
+        self.with_books(|books| watch_failures(books, limit, &self.stop));
+    }
+
+    /// Hears how a lane ended, and what the org's replies said of the pace.
+    pub(super) fn keep_pace(&self, start: Option<LaneStart>, push_back: Option<PushBack>) {
+        let ended = start.and_then(|start| self.lanes.lane_ended(start, push_back));
+        let heard = self.lanes.heed(self.setup.org.usage().push_backs);
+        let told = |change: PaceChange| {
+            self.events.announce(Event::Note { text: format!("pace: {change}") });
+        };
+        ended.into_iter().chain(heard).for_each(told);
     }
 
     /// Notes how a job ended.
@@ -149,6 +179,7 @@ impl Run {
     /// Counts the final outcomes of a chunk; `tally` has those that were sent.
     pub(super) fn reconciled(&self, chunk: u64, tally: &Tally, failures: FailureGroups) {
         self.with_books(|books| books.reconciled(chunk, tally, failures));
+        self.watch_failures();
         self.events.announce(Event::ChunkReconciled { chunk, tally: *tally });
     }
 
@@ -183,5 +214,34 @@ impl Run {
                 books.notes.push(text);
             }
         });
+    }
+}
+
+/// Passes events on, and counts the failures of jobs at work on the way.
+struct Watched {
+    events: SharedSink,
+    books: Arc<Mutex<Books>>,
+    limit: Option<FailureLimit>,
+    stop: Stop,
+}
+
+impl EventSink for Watched {
+    fn announce(&self, event: Event) {
+        if let Event::JobProgress { chunk, processed, failed, .. } = &event {
+            let mut books = locked(&self.books);
+            books.at_work(*chunk, *processed, *failed);
+            watch_failures(&mut books, self.limit, &self.stop);
+        }
+        self.events.announce(event);
+    }
+}
+
+fn watch_failures(books: &mut Books, limit: Option<FailureLimit>, stop: &Stop) {
+    let Some(limit) = limit else { return };
+    let (known, failures) = books.known();
+    if !stop.is_asked() && limit.is_exceeded(known, failures) {
+        stop.ask(StopReason::UserLimit(format!(
+            "{failures} of {known} rows went wrong, more than --max-failures {limit} allows"
+        )));
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::StopReason;
 use super::lane::{Done, Lane, Pass};
+use super::preflight::reserved;
 use super::recovery::Next;
 use super::results::Settled;
 use super::run::Run;
@@ -45,22 +46,34 @@ async fn main_pass(
     let mut busy: JoinSet<Option<u64>> = JoinSet::new();
     // Eight bytes a chunk.
     let mut deferred = Vec::new();
+    let mut watch = AllowanceWatch::default();
     while let Some(work) = chunks.recv().await {
-        let Ok(permit) = Arc::clone(&run.lanes).acquire_owned().await else { break };
-        watch_allowance(run);
+        let permit = run.lanes.acquire().await;
+        watch_allowance(run, &mut watch).await;
         // Chunks planned before the word came stay in the ledger, unsent.
         if run.stop.is_asked() {
             break;
         }
-        let (run, settled) = (Arc::clone(run), settled.clone());
+        let ahead = work.chunk.number == 1 && work.next == Next::Begin;
+        let canary = run.setup.request.canary_rows().filter(|_| ahead);
+        let canary = canary.map(|_| work.chunk.rows.len());
+        let (of_lane, settled) = (Arc::clone(run), settled.clone());
         busy.spawn(async move {
             let number = work.chunk.number;
-            let done = Lane::new(&run, Pass::Main).work(work, Some(permit)).await;
-            take(&run, number, done, &settled).await
+            let done = Lane::new(&of_lane, Pass::Main).work(work, Some(permit)).await;
+            take(&of_lane, number, done, &settled).await
         });
+        if let Some(rows) = canary {
+            // Nothing else goes before these rows have passed.
+            while let Some(ended) = busy.join_next().await {
+                deferred.extend(ended.ok().flatten());
+            }
+            judge_canary(run, rows);
+        }
         while let Some(ended) = busy.try_join_next() {
             deferred.extend(ended.ok().flatten());
         }
+        run.keep_pace(None, None);
     }
     // The planner must not wait for a place that never gets free.
     chunks.close();
@@ -110,14 +123,55 @@ async fn take(
     }
 }
 
-/// Stops making jobs while there are still calls to end those at work (I9).
-fn watch_allowance(run: &Run) {
+/// Stops the run when more than half of the rows sent ahead failed.
+fn judge_canary(run: &Run, rows: u64) {
+    let failed = run.with_books(|books| books.first_failed).unwrap_or(0);
+    if failed * 2 > rows {
+        run.stop.ask(StopReason::UserLimit(format!(
+            "{failed} of the {rows} rows that were sent ahead (--canary) failed"
+        )));
+    }
+}
+
+/// Jobs between two questions after what is left of the daily batches.
+const JOBS_BETWEEN: u32 = 20;
+
+/// When the org's allowance was last asked after.
+#[derive(Default)]
+struct AllowanceWatch {
+    jobs: u32,
+}
+
+/// Stops making jobs while there are still calls to end those at work, and
+/// while others still have what `--reserve` leaves to them (I9).
+async fn watch_allowance(run: &Run, watch: &mut AllowanceWatch) {
     // What a lane's job may take until its results are in.
     const CALLS_OF_A_JOB: u64 = 16;
+    let request = &run.setup.request;
     if let Some((used, granted)) = run.setup.org.usage().daily_calls {
-        let lanes = run.setup.request.lanes as u64;
-        if used.saturating_add(CALLS_OF_A_JOB * (lanes + 1)) > granted {
-            run.stop.ask(StopReason::Allowance(format!("{used} of {granted} daily API calls")));
+        let lanes = request.lanes as u64;
+        let left_to_others = reserved(granted, request.reserve);
+        if used.saturating_add(CALLS_OF_A_JOB * (lanes + 1) + left_to_others) > granted {
+            let others = match request.reserve {
+                0 => String::new(),
+                percent => format!(", {percent} % left to others by --reserve"),
+            };
+            let text = format!("{used} of {granted} daily API calls{others}");
+            run.stop.ask(StopReason::Allowance(text));
+            return;
         }
+    }
+    watch.jobs += 1;
+    if request.reserve == 0 || !watch.jobs.is_multiple_of(JOBS_BETWEEN) {
+        return;
+    }
+    // Without the right to read them there is nothing to watch; the banner said so.
+    let Ok(limits) = run.setup.org.limits().await else { return };
+    let Some(batches) = limits.daily_bulk_batches() else { return };
+    if batches.remaining <= reserved(batches.max, request.reserve) {
+        run.stop.ask(StopReason::Allowance(format!(
+            "{} of {} daily batches are left, {} % are for others by --reserve",
+            batches.remaining, batches.max, request.reserve
+        )));
     }
 }

@@ -285,6 +285,7 @@ fn check(case: &Case) {
         text_columns: plan.text_candidates.clone(),
         columns: plan.header.clone(),
         first_number: 5,
+        first_rows: None,
     };
     let mut taken = Taken::default();
     let mut chunker = Chunker::new(options.clone(), source.clone(), spools.clone());
