@@ -45,7 +45,10 @@ pub fn compile(
     let key = compiler.find_key(external_id);
     compiler.check_required();
     let user_keys = compiler.find_user_keys();
-    let text_candidates = compiler.text_candidates(key, &user_keys);
+    let protecting = compiler.protecting_columns();
+    let text_candidates = compiler.text_candidates(key, &user_keys, &protecting);
+    let protecting_keys =
+        protecting.into_iter().filter(|at| text_candidates.contains(at)).collect();
     compiler.note_what_happens(key, &user_keys, dialect);
     let Compiler { problems, notes, columns, dropped, .. } = compiler;
     if !problems.is_empty() {
@@ -59,6 +62,7 @@ pub fn compile(
         key,
         user_keys,
         text_candidates,
+        protecting_keys,
         dropped,
         header: header.to_vec(),
         source: dialect,

@@ -26,8 +26,14 @@ pub struct Plan {
     /// Tier 2: the ones among `columns` that the user named with `--key`.
     pub user_keys: Vec<usize>,
     /// Tier 3: text columns among `columns` that may turn out to be unique;
-    /// watched only for want of keys. Four at most.
+    /// watched for want of keys, or because they protect an insert, which then
+    /// come first. Four at most.
     pub text_candidates: Vec<usize>,
+    /// Of an insert, the ones among `text_candidates` whose field the org keeps
+    /// unique: a row with a value there can't be saved twice. The ledger of an
+    /// older release has none.
+    #[serde(default)]
+    pub protecting_keys: Vec<usize>,
     /// The columns that are not sent.
     pub dropped: Vec<DroppedColumn>,
     /// Column names of the source.
@@ -120,6 +126,21 @@ impl Plan {
     /// The place of the key column in the source.
     pub fn key_source(&self) -> Option<usize> {
         self.key.and_then(|key| self.columns.get(key)).map(|column| column.source)
+    }
+
+    /// Whether no row of a chunk can make a second record when it is sent again
+    /// (I2), given the column of the chunk in which no value is empty or occurs
+    /// twice (an index into `columns`). An insert needs such a column whose
+    /// field the org keeps unique. An upsert finds its record again, except one
+    /// by `Id`, which creates a record for every empty cell.
+    pub fn protects(&self, unique_text: Option<usize>) -> bool {
+        match self.operation {
+            Operation::Insert => {
+                unique_text.is_some_and(|column| self.protecting_keys.contains(&column))
+            }
+            Operation::Upsert => self.external_id.as_deref() != Some("Id"),
+            Operation::Update | Operation::Delete | Operation::HardDelete => true,
+        }
     }
 
     /// The boolean columns among `columns`.

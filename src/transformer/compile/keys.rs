@@ -3,9 +3,9 @@
 
 use super::Compiler;
 use crate::domain::{Field, FieldType, Operation, ValueKind};
-use crate::transformer::Problem;
 use crate::transformer::nearest::{nearest, nearest_field};
 use crate::transformer::relationship::{self, list};
+use crate::transformer::{PlannedColumn, Problem};
 
 /// Text columns watched for being unique, at most: each costs eight bytes and
 /// a hash per row.
@@ -133,11 +133,31 @@ impl<'a> Compiler<'a> {
         keys
     }
 
-    /// The text columns most likely to be unique, for want of a key.
-    pub(super) fn text_candidates(&self, key: Option<usize>, user_keys: &[usize]) -> Vec<usize> {
-        if key.is_some() || !user_keys.is_empty() {
+    /// The text columns of an insert whose field the org keeps unique: what
+    /// protects a row against being saved twice (I2).
+    pub(super) fn protecting_columns(&self) -> Vec<usize> {
+        if self.spec.operation != Operation::Insert {
             return Vec::new();
         }
+        let protects = |column: &PlannedColumn| {
+            // A relationship column sets a lookup, whatever its parent's field.
+            column.header == column.field
+                && matches!(column.kind, ValueKind::Text { .. })
+                && self.spec.object.field(&column.field).is_some_and(|field| field.unique)
+        };
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, column)| protects(column)).map(|(at, _)| at).collect()
+    }
+
+    /// The text columns most likely to be unique: first those that protect an
+    /// insert, which are watched in any case; the others for want of a key.
+    pub(super) fn text_candidates(
+        &self,
+        key: Option<usize>,
+        user_keys: &[usize],
+        protecting: &[usize],
+    ) -> Vec<usize> {
+        let has_key = key.is_some() || !user_keys.is_empty();
         let mut candidates: Vec<(u8, usize)> = self
             .columns
             .iter()
@@ -146,12 +166,13 @@ impl<'a> Compiler<'a> {
             .filter_map(|(at, column)| {
                 let field = self.spec.object.field(&column.field)?;
                 let rank = match field.field_type {
-                    _ if !matches!(column.kind, ValueKind::Text { .. }) => return None,
-                    _ if field.unique || field.external_id => 0,
-                    _ if field.id_lookup => 1,
-                    FieldType::String if field.name_field => 2,
-                    FieldType::Email => 3,
-                    FieldType::String | FieldType::Phone | FieldType::Url => 4,
+                    _ if protecting.contains(&at) => 0,
+                    _ if has_key || !matches!(column.kind, ValueKind::Text { .. }) => return None,
+                    _ if field.unique || field.external_id => 1,
+                    _ if field.id_lookup => 2,
+                    FieldType::String if field.name_field => 3,
+                    FieldType::Email => 4,
+                    FieldType::String | FieldType::Phone | FieldType::Url => 5,
                     // Long texts cost more to compare than they tell; a
                     // picklist is never unique.
                     _ => return None,

@@ -458,6 +458,40 @@ fn keys_are_found_by_column_or_field_and_spare_the_search_for_unique_texts() {
 }
 
 #[test]
+fn an_insert_is_protected_by_a_unique_field_without_gaps_or_doubles() {
+    let header = &["Name", "Phone", "Legacy_Id__c", "Number__c"];
+    let plan = ask(Operation::Insert).of(header).unwrap();
+    assert_eq!(plan.protecting_keys, [2]);
+    assert_eq!(plan.text_candidates.first(), Some(&2));
+    for (unique_text, protects) in [(None, false), (Some(0), false), (Some(2), true)] {
+        assert_eq!(plan.protects(unique_text), protects, "{unique_text:?}");
+    }
+    // A key named for matching doesn't keep the org from saving a row twice.
+    let plan = ask(Operation::Insert).key("Name").of(header).unwrap();
+    assert_eq!((plan.text_candidates.as_slice(), plan.protects(Some(2))), ([2].as_slice(), true));
+    let plan = ask(Operation::Insert).key("Legacy_Id__c").of(header).unwrap();
+    assert!(plan.protects(Some(2)) && !plan.protects(None));
+    // External ids need not be unique, and a parent's key says nothing of the child.
+    let plan = ask(Operation::Insert).of(&["Name", "Number__c", "Parent.Legacy_Id__c"]).unwrap();
+    assert!(plan.protecting_keys.is_empty());
+    // Whatever finds its record changes that, however often.
+    let plan = ask(Operation::Upsert).by("Legacy_Id__c").of(header).unwrap();
+    assert!(plan.protects(None) && plan.protecting_keys.is_empty());
+    assert!(ask(Operation::Update).of(&["Id", "Phone"]).unwrap().protects(None));
+    // But by its id, a row without one creates a record each time.
+    assert!(!ask(Operation::Upsert).by("Id").of(&["Id", "Name"]).unwrap().protects(None));
+}
+
+#[test]
+fn a_plan_of_an_older_release_protects_nothing() {
+    let plan = ask(Operation::Insert).of(&["Name", "Legacy_Id__c"]).unwrap();
+    let mut stored = serde_json::to_value(&plan).unwrap();
+    stored.as_object_mut().unwrap().remove("protecting_keys");
+    let old: Plan = serde_json::from_value(stored).unwrap();
+    assert!(plan.protects(Some(1)) && !old.protects(Some(1)));
+}
+
+#[test]
 fn a_header_is_written_as_its_columns_are() {
     assert_eq!(ask(Operation::Insert).headers(&[" name ", "Active__c"]), ["Name", "Active__c"]);
     let plan = ask(Operation::Insert).of(&["Name", "Active__c"]).unwrap();

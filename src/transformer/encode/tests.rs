@@ -19,6 +19,7 @@ fn plan(columns: &[(&str, Treatment)], line_ending: LineEnding, delimiter: u8) -
         key: None,
         user_keys: Vec::new(),
         text_candidates: Vec::new(),
+        protecting_keys: Vec::new(),
         dropped: Vec::new(),
         header: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
         source: Dialect { delimiter, quote: b'"', line_ending },
