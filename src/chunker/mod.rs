@@ -15,6 +15,8 @@
 //! - Rows that share their key within a chunk are counted and, as `--duplicates`
 //!   says, left out: the service fails all rows of one save (200) that share an
 //!   upsert key, and batches run in no certain order.
+//! - Rows of a chunk that are sent again become a spool of their own, taken from
+//!   the body as it was sent ([`write_parts`]).
 //! - Memory per chunk: a few bytes for each of its rows where keys or unique
 //!   columns are watched, plus at most [`MAX_REJECTED`] reasons (I6).
 //!
@@ -25,6 +27,7 @@ mod body;
 mod cutter;
 mod keys;
 mod open;
+mod part;
 mod rehearsal;
 mod sizing;
 mod spool;
@@ -32,6 +35,7 @@ mod spool;
 pub use body::{Body, PlannedChunk, open_body, open_rows};
 pub use cutter::{ChunkError, ChunkSink, Chunker, ChunkerOptions, MAX_REJECTED};
 pub use keys::Duplicates;
+pub use part::{Part, PartError, PartSpec, digest_of, write_parts};
 pub use rehearsal::{Rehearsal, rehearse};
 pub use sizing::ChunkSizing;
 

@@ -244,7 +244,10 @@ impl Output {
 }
 
 /// Hands on all that can be read, part by part.
-fn copy(read: &mut dyn Read, write: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn copy(
+    read: &mut dyn Read,
+    write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
         match read.read(&mut buffer) {
