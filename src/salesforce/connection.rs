@@ -174,6 +174,9 @@ impl Connection {
                 return Ok(incoming);
             }
             let error = refused(call, incoming).await;
+            if error.is_push_back() {
+                self.counters.push_back();
+            }
             if !renewable(&error) || call.anonymous {
                 return Err(error);
             }

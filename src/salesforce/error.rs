@@ -206,6 +206,17 @@ impl CallError {
         }) && !self.is_too_many_at_once()
     }
 
+    /// Whether the org asks for a slower pace: too many requests (429), a busy
+    /// service that says when to come back (503 with `Retry-After`), too many
+    /// calls at once. Trouble without such a word says nothing about the pace.
+    pub fn is_push_back(&self) -> bool {
+        match self.status {
+            Some(429) => true,
+            Some(503) => self.retry_after.is_some(),
+            _ => self.is_too_many_at_once(),
+        }
+    }
+
     /// Whether the call certainly had no effect.
     pub fn certainly_did_not_happen(&self) -> bool {
         self.happened != Happened::Maybe

@@ -1,5 +1,5 @@
 //! What the calls of this connection used: calls, bytes, and what the org
-//! says is used of its daily calls (I9).
+//! says is used of its daily calls (I9); and how often it pushed back.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +16,9 @@ pub struct Usage {
     pub bytes_up: u64,
     /// Body bytes received, after decompression.
     pub bytes_down: u64,
+    /// Replies by which the org asked for a slower pace
+    /// ([`CallError::is_push_back`](super::CallError::is_push_back)).
+    pub push_backs: u64,
     /// Used and granted daily API calls by the last `Sforce-Limit-Info`.
     pub daily_calls: Option<(u64, u64)>,
 }
@@ -25,6 +28,7 @@ pub(super) struct Counters {
     calls: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
+    push_backs: AtomicU64,
     daily_calls: Mutex<Option<(u64, u64)>>,
 }
 
@@ -41,6 +45,10 @@ impl Counters {
         self.bytes_down.fetch_add(bytes, Relaxed);
     }
 
+    pub(super) fn push_back(&self) {
+        self.push_backs.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn limit_info(&self, header: &str) {
         if let Some(usage) = parse_limit_info(header) {
             *self.daily_calls.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
@@ -52,6 +60,7 @@ impl Counters {
             calls: self.calls.load(Relaxed),
             bytes_up: self.bytes_up.load(Relaxed),
             bytes_down: self.bytes_down.load(Relaxed),
+            push_backs: self.push_backs.load(Relaxed),
             daily_calls: *self.daily_calls.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
