@@ -5,6 +5,8 @@
 //! the message may hold colons, commas and line breaks ("Get Job Failed Record
 //! Results", Bulk API 2.0 guide, and what the service returns).
 
+use crate::domain::RecordId;
+
 /// The parts of an `sf__Error` text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowError<'a> {
@@ -43,6 +45,24 @@ impl<'a> RowError<'a> {
     pub fn masked_message(&self) -> String {
         masked(self.message)
     }
+}
+
+/// The record that a `DUPLICATE_VALUE` error names as the one that has the
+/// value already (`... duplicates value on record with id: 001...`). Of a row
+/// that was sent before it may be the row's own record: ask for it before
+/// calling the row failed.
+///
+/// `None` for any other error, and where the org names no record (it may not be
+/// visible to this user, or both rows were of one save).
+pub fn duplicate_of(text: &str) -> Option<RecordId> {
+    let error = RowError::parse(text);
+    if error.code != "DUPLICATE_VALUE" {
+        return None;
+    }
+    let (_, behind) = error.message.rsplit_once("duplicates value on record with id:")?;
+    let behind = behind.trim_start();
+    let end = behind.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(behind.len());
+    RecordId::parse(behind.get(..end)?.as_bytes()).ok()
 }
 
 fn in_name(byte: u8) -> bool {
@@ -196,6 +216,34 @@ mod tests {
     }
 
     #[test]
+    fn a_duplicate_names_the_record_that_was_first() {
+        let found = |text: &str| duplicate_of(text).map(|id| id.to_string());
+        let own = Some("0017Q00000AbCdeQAF".to_owned());
+        for text in [
+            "DUPLICATE_VALUE:duplicate value found: Ext__c duplicates value on record with id: \
+             0017Q00000AbCde:--",
+            "DUPLICATE_VALUE:duplicate value found: Ext__c duplicates value on record with id: \
+             0017Q00000AbCdeQAF:Ext__c --",
+            "DUPLICATE_VALUE:duplicate value found: Ext__c duplicates value on record with id: \
+             0017q00000abcdeqaf.:--",
+            "DUPLICATE_VALUE:duplicate value found: Ext__c duplicates value on record with \
+             id:0017Q00000AbCde",
+        ] {
+            assert_eq!(found(text), own, "{text}");
+        }
+        for text in [
+            "DUPLICATE_VALUE:duplicate value found: <unknown> duplicates value on record with id: \
+             <unknown>:--",
+            "DUPLICATE_VALUE:Duplicate external id specified: 0017Q00000AbCde:Ext__c --",
+            "DUPLICATE_EXTERNAL_ID:Ext__c: duplicates value on record with id: 0017Q00000AbCde:--",
+            "DUPLICATE_VALUE:duplicates value on record with id: 0017Q00000AbCde5AF:--",
+            "",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn messages_of_one_kind_become_equal_and_stay_readable() {
         for (message, shown) in [
             (
@@ -258,6 +306,7 @@ mod tests {
         fn no_text_breaks_it(text in "\\PC{0,60}") {
             let error = RowError::parse(&text);
             let _ = error.masked_message();
+            let _ = duplicate_of(&format!("DUPLICATE_VALUE:duplicates value on record with id:{text}"));
         }
     }
 }

@@ -29,7 +29,7 @@ mod results;
 mod sets;
 mod table;
 
-pub use failures::{RowError, masked};
+pub use failures::{RowError, duplicate_of, masked};
 pub use matcher::{MatchRule, ResultSets, SentColumn, SentColumns, SentRows, dispute, reconcile};
 pub use merge::MergedOutcomes;
 pub use outcomes::{OutcomeError, OutcomeReader, OutcomeSummary, OutcomeWriter};
