@@ -12,6 +12,7 @@
 mod folder;
 mod lane;
 mod load;
+mod pacing;
 mod planner;
 mod preflight;
 mod results;
@@ -20,5 +21,6 @@ mod window;
 
 pub use folder::RunFolder;
 pub use load::{JobReport, LoadEnd, LoadError, load};
+pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, LoadRequest, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use stop::{Stop, StopReason};
