@@ -38,6 +38,7 @@ pub use books::{JobReport, LoadEnd};
 pub use error::LoadError;
 pub use folder::RunFolder;
 pub use load::load;
+pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;

@@ -18,6 +18,7 @@
 //! | `merge` | several outcome files of a chunk as one |
 //! | `results` | success.csv, failed.csv and their siblings |
 //! | `failures` | `sf__Error` taken apart, its values masked |
+//! | `settle` | a disputed row judged by the record the org shows |
 
 mod failures;
 mod matcher;
@@ -27,6 +28,7 @@ mod proof;
 mod records;
 mod results;
 mod sets;
+mod settle;
 mod table;
 
 pub use failures::{RowError, duplicate_of, masked};
@@ -35,3 +37,4 @@ pub use merge::MergedOutcomes;
 pub use outcomes::{OutcomeError, OutcomeReader, OutcomeSummary, OutcomeWriter};
 pub use proof::{ChunkProof, Problem, ReconcileError, TierCounts};
 pub use results::{Appended, ResultError, ResultFiles, ResultKind, WrittenFile};
+pub use settle::{FoundRecords, Settled, Settling, queried_as};

@@ -15,6 +15,7 @@
 //! | `same_org` | whether a renewed login still leads to that org |
 //! | `ingest`, `upload`, `download` | ingest jobs, their bodies and result sets |
 //! | `describe`, `limits`, `query`, `record` | the neighbouring REST resources |
+//! | `lookup` | records found by their keys, many at a time |
 //!
 //! Two rules hold everywhere. A failure says whether the call certainly did
 //! not happen or may have happened ([`Happened`]), and only what is safe to
@@ -31,6 +32,7 @@ mod error;
 mod identity;
 mod ingest;
 mod limits;
+mod lookup;
 mod org;
 mod query;
 mod record;
@@ -54,6 +56,7 @@ pub use error::{CallError, CallFacts, Happened, Kind};
 pub use identity::OrgIdentity;
 pub use ingest::JobPage;
 pub use limits::{Limit, Limits};
+pub use lookup::{FoundRecord, Lookup, lookup_calls};
 pub use org::{ConnectOptions, Org};
 pub use query::{QueryPage, QueryPages, QueryScope};
 pub use record::{FieldValue, Record};

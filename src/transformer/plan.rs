@@ -128,13 +128,19 @@ impl Plan {
         self.key.and_then(|key| self.columns.get(key)).map(|column| column.source)
     }
 
-    /// Whether a row of a chunk can't be saved twice (I2), given the column of
-    /// the chunk in which no value is empty or occurs twice. Only an insert
-    /// makes a second record when its rows are sent again, unless the org
-    /// itself refuses it.
+    /// Whether no row of a chunk can make a second record when it is sent again
+    /// (I2), given the column of the chunk in which no value is empty or occurs
+    /// twice (an index into `columns`). An insert needs such a column whose
+    /// field the org keeps unique. An upsert finds its record again, except one
+    /// by `Id`, which creates a record for every empty cell.
     pub fn protects(&self, unique_text: Option<usize>) -> bool {
-        self.operation != Operation::Insert
-            || unique_text.is_some_and(|column| self.protecting_keys.contains(&column))
+        match self.operation {
+            Operation::Insert => {
+                unique_text.is_some_and(|column| self.protecting_keys.contains(&column))
+            }
+            Operation::Upsert => self.external_id.as_deref() != Some("Id"),
+            Operation::Update | Operation::Delete | Operation::HardDelete => true,
+        }
     }
 
     /// The boolean columns among `columns`.

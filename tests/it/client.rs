@@ -11,7 +11,7 @@ use bulkhaul::domain::{
 use bulkhaul::local_org::{LocalOrg, LocalOrgOptions};
 use bulkhaul::salesforce::{ConnectOptions, Kind, Login, OpenTarget, Org, QueryScope, UploadBody};
 
-async fn start() -> (LocalOrg, Org) {
+pub(crate) async fn start() -> (LocalOrg, Org) {
     let local = LocalOrg::start(LocalOrgOptions::default()).await.unwrap();
     let login = Login::ClientCredentials {
         login_url: local.url().to_owned(),
@@ -22,7 +22,7 @@ async fn start() -> (LocalOrg, Org) {
     (local, org)
 }
 
-fn accounts(operation: Operation) -> NewJob {
+pub(crate) fn accounts(operation: Operation) -> NewJob {
     NewJob {
         object: "Account".into(),
         operation,
@@ -34,7 +34,7 @@ fn accounts(operation: Operation) -> NewJob {
 }
 
 /// Takes a text through a whole job.
-async fn load(org: &Org, job: &NewJob, text: &str) -> JobInfo {
+pub(crate) async fn load(org: &Org, job: &NewJob, text: &str) -> JobInfo {
     let created = org.create_job(job).await.unwrap();
     let text = text.to_owned();
     let body = UploadBody {

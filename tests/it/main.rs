@@ -20,6 +20,7 @@ mod interruptions;
 mod layering;
 mod load;
 mod local_org_serve;
+mod lookup;
 mod reconciling;
 mod resume;
 mod secrets;

@@ -219,3 +219,32 @@ async fn the_daily_calls_left_follow_every_reply_good_or_bad() {
     org.delete_job("750").await.unwrap();
     assert_eq!(org.usage().daily_calls, Some((402, 1_000)));
 }
+
+#[tokio::test]
+async fn replies_that_ask_for_a_slower_pace_are_counted() {
+    let soon = || vec![("Retry-After", "0".to_owned())];
+    let crowd = r#"[{"errorCode":"REQUEST_LIMIT_EXCEEDED",
+        "message":"ConcurrentPerOrgLongTxn Limit exceeded"}]"#;
+    let scripted = ScriptedOrg::start(nth("/limits", move |n, _| match n {
+        0 => Act::Answer(429, soon(), Vec::new()),
+        1 => Act::Answer(503, soon(), Vec::new()),
+        2 => json(403, crowd),
+        // Trouble without a word on the pace.
+        3 => json(503, ""),
+        4 => Act::Answer(500, soon(), Vec::new()),
+        5 => Act::HangUp,
+        _ => json(200, "{}"),
+    }))
+    .await;
+    let (org, _) = connect(&scripted).await;
+    assert_eq!(org.usage().push_backs, 0);
+    org.limits().await.unwrap();
+    assert_eq!(org.usage().push_backs, 3);
+    // A used-up allowance asks for patience, not for fewer lanes.
+    let daily = r#"[{"errorCode":"REQUEST_LIMIT_EXCEEDED",
+        "message":"TotalRequests Limit exceeded."}]"#;
+    let scripted = ScriptedOrg::start(nth("/limits", move |_, _| json(403, daily))).await;
+    let (org, _) = connect(&scripted).await;
+    org.limits().await.unwrap_err();
+    assert_eq!(org.usage().push_backs, 0);
+}

@@ -478,6 +478,8 @@ fn an_insert_is_protected_by_a_unique_field_without_gaps_or_doubles() {
     let plan = ask(Operation::Upsert).by("Legacy_Id__c").of(header).unwrap();
     assert!(plan.protects(None) && plan.protecting_keys.is_empty());
     assert!(ask(Operation::Update).of(&["Id", "Phone"]).unwrap().protects(None));
+    // But by its id, a row without one creates a record each time.
+    assert!(!ask(Operation::Upsert).by("Id").of(&["Id", "Name"]).unwrap().protects(None));
 }
 
 #[test]
