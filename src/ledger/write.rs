@@ -38,7 +38,7 @@ impl Ledger {
                     run.started_at.to_string(),
                 ],
             )
-            .map_err(LedgerError::sql("take the run"))?;
+            .map_err(self.sql("take the run"))?;
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Ledger {
                     source.rows.map(stored),
                 ],
             )
-            .map_err(LedgerError::sql("take a source"))?;
+            .map_err(self.sql("take a source"))?;
         Ok(())
     }
 
@@ -79,7 +79,7 @@ impl Ledger {
                 "UPDATE source SET rows = ?2 WHERE ordinal = ?1",
                 params![ordinal, stored(rows)],
             )
-            .map_err(LedgerError::sql("take the end of a source"))?;
+            .map_err(self.sql("take the end of a source"))?;
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Ledger {
                     ":unique_text": chunk.unique_text,
                 },
             )
-            .map_err(LedgerError::sql("take a chunk"))?;
+            .map_err(self.sql("take a chunk"))?;
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl Ledger {
         attempt: &AttemptRecord,
         at: Timestamp,
     ) -> Result<u32, LedgerError> {
-        let failed = || LedgerError::sql("take an attempt");
+        let failed = || self.sql("take an attempt");
         let mut connection = self.connection();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -218,7 +218,7 @@ impl Ledger {
         detail: &StepDetail,
         at: Timestamp,
     ) -> Result<AttemptState, LedgerError> {
-        let failed = || LedgerError::sql("take a step of an attempt");
+        let failed = || self.sql("take a step of an attempt");
         if event == AttemptEvent::JobCreated && detail.job_id.is_none() {
             return Err(LedgerError::NoJobId { chunk, attempt });
         }
@@ -303,7 +303,7 @@ impl Ledger {
                     outcomes.at.to_string()
                 ],
             )
-            .map_err(LedgerError::sql("take the outcomes of an attempt"))?;
+            .map_err(self.sql("take the outcomes of an attempt"))?;
         if changed == 1 { Ok(()) } else { Err(LedgerError::NoAttempt { chunk, attempt }) }
     }
 
@@ -315,7 +315,7 @@ impl Ledger {
     /// [`LedgerError::NotConserved`] when the tally isn't that of the chunk's
     /// rows (I1), others when SQLite fails.
     pub fn chunk_reconciled(&self, chunk: u64, tally: &Tally) -> Result<(), LedgerError> {
-        let failed = || LedgerError::sql("take the end of a chunk");
+        let failed = || self.sql("take the end of a chunk");
         let mut connection = self.connection();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -365,7 +365,7 @@ impl Ledger {
                 "INSERT INTO note (at, chunk, attempt, text) VALUES (?1, ?2, ?3, ?4)",
                 params![note.at.to_string(), note.chunk.map(stored), note.attempt, note.text],
             )
-            .map_err(LedgerError::sql("take a note"))?;
+            .map_err(self.sql("take a note"))?;
         Ok(())
     }
 
@@ -379,7 +379,7 @@ impl Ledger {
                 "UPDATE run SET state = 'ended', status = ?1, exit_code = ?2, finished_at = ?3",
                 params![end.status.as_str(), end.exit_code, end.at.to_string()],
             )
-            .map_err(LedgerError::sql("take the end of the run"))?;
+            .map_err(self.sql("take the end of the run"))?;
         Ok(())
     }
 
@@ -394,7 +394,7 @@ impl Ledger {
                     finished_at = NULL",
                 [],
             )
-            .map_err(LedgerError::sql("take the run up again"))?;
+            .map_err(self.sql("take the run up again"))?;
         Ok(())
     }
 }
