@@ -41,6 +41,43 @@ impl RunFolder {
         Err((runs_dir.to_owned(), io::ErrorKind::AlreadyExists.into()))
     }
 
+    /// Takes up the folder of an earlier run; makes and changes nothing in it.
+    /// Its id is its name.
+    ///
+    /// # Errors
+    /// What the system said when there is no such folder, with its path.
+    pub fn open(path: &Path) -> Result<Self, (PathBuf, io::Error)> {
+        let failed = |error| (path.to_owned(), error);
+        if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
+        }
+        let name = match path.file_name() {
+            Some(name) => name.to_owned(),
+            // `.` or `..`, where somebody stands in it.
+            None => {
+                let whole = path.canonicalize().map_err(failed)?;
+                whole.file_name().map(ToOwned::to_owned).unwrap_or_default()
+            }
+        };
+        Ok(RunFolder { id: name.to_string_lossy().into_owned(), path: path.to_owned() })
+    }
+
+    /// Makes the working folders that [`RunFolder::tidy`] removed.
+    ///
+    /// # Errors
+    /// What the system said, with the path it said it about.
+    pub fn untidy(&self) -> Result<(), (PathBuf, io::Error)> {
+        for dir in [self.spool_dir(), self.outcome_dir(), self.result_dir()] {
+            match private_dir(&dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err((dir, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -114,6 +151,39 @@ pub(super) fn private_file(path: &Path) -> io::Result<std::fs::File> {
     options.open(path)
 }
 
+/// As [`private_file`], for a writer that reports no path of its own: its
+/// errors name the file.
+pub(super) fn private_target(path: &Path) -> io::Result<impl io::Write + Send + 'static> {
+    let named = Named { path: path.to_owned(), file: None };
+    let file = private_file(path).map_err(|error| named.explain(error))?;
+    Ok(Named { file: Some(file), ..named })
+}
+
+/// A file whose errors name it.
+struct Named {
+    path: PathBuf,
+    file: Option<std::fs::File>,
+}
+
+impl Named {
+    fn explain(&self, error: io::Error) -> io::Error {
+        // The download tells interrupted writes from failed ones by the kind.
+        io::Error::new(error.kind(), format!("{} can't be written: {error}", self.path.display()))
+    }
+}
+
+impl io::Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.as_mut().map_or(Ok(0), |file| file.write(bytes));
+        written.map_err(|error| self.explain(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.file.as_mut().map_or(Ok(()), io::Write::flush);
+        flushed.map_err(|error| self.explain(error))
+    }
+}
+
 fn private_dir(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -137,6 +207,12 @@ mod tests {
         assert!(one.spool_dir().is_dir());
         one.tidy();
         assert!(!one.spool_dir().exists());
+        let again = RunFolder::open(one.path()).unwrap();
+        assert_eq!((&again.id, again.path()), (&one.id, one.path()));
+        again.untidy().unwrap();
+        again.untidy().unwrap();
+        assert!(one.spool_dir().is_dir() && one.outcome_dir().is_dir());
+        assert!(RunFolder::open(&one.ledger()).is_err(), "there is no such folder");
         let gone = one.path().to_owned();
         one.discard();
         assert!(!gone.exists());

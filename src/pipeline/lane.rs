@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::StopReason;
-use super::folder::private_file;
+use super::folder::private_target;
 use super::load::Run;
 use super::results::Settled;
 use crate::chunker::{Body, PlannedChunk, open_body, open_rows};
@@ -300,7 +300,7 @@ impl<'a> Lane<'a> {
         let fetches = ResultSet::ALL.map(|set| {
             let path = files.path(set);
             let open: OpenTarget =
-                Arc::new(move || Ok(Box::new(private_file(&path)?) as Box<dyn Write + Send>));
+                Arc::new(move || Ok(Box::new(private_target(&path)?) as Box<dyn Write + Send>));
             async move { self.run.prepared.org.results(job, set, &open).await }
         });
         for fetched in futures_util::future::join_all(fetches).await {

@@ -162,7 +162,7 @@ impl ChunkSink for Planner<'_> {
 
 /// A reason without what differs from row to row: its numbers, and where the
 /// row begins. There is no row value in it (I8).
-fn kind_of(reason: &str) -> String {
+pub(super) fn kind_of(reason: &str) -> String {
     let reason = reason.split_once(" (the row begins").map_or(reason, |(reason, _)| reason);
     let mut kind = String::with_capacity(reason.len());
     for (at, part) in reason.split('`').enumerate() {

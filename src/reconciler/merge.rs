@@ -22,9 +22,20 @@ impl MergedOutcomes {
     /// # Errors
     /// [`OutcomeError`] when a file is missing or damaged.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OutcomeError> {
-        let mut files = Vec::new();
-        for path in paths {
-            let mut reader = OutcomeReader::open(path.as_ref())?;
+        let readers = paths
+            .into_iter()
+            .map(|path| OutcomeReader::open(path.as_ref()))
+            .collect::<Result<_, _>>()?;
+        Self::over(readers)
+    }
+
+    /// As [`MergedOutcomes::open`], over files that are open already.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] when the first record of a file can't be read.
+    pub fn over(readers: Vec<OutcomeReader>) -> Result<Self, OutcomeError> {
+        let mut files = Vec::with_capacity(readers.len());
+        for mut reader in readers {
             let first = reader.next().transpose()?;
             files.push((reader, first));
         }
