@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::context::ProgressView;
+use super::error::MEND_AND_RESUME;
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
@@ -279,10 +280,9 @@ async fn go(
             let refused = org::call_error(call, org::Phase::Preflight);
             CliError { message: format!("{}; nothing was sent", refused.message), ..refused }
         }
-        _ => CliError::repair("run", "the run broke off").caused_by(&error).hint(format!(
-            "Mend what is named. What was sent, if anything, is in the ledger in {}.",
-            facts.folder.display()
-        )),
+        _ => CliError::repair("run", "the run broke off")
+            .caused_by(&error)
+            .hint(format!("{MEND_AND_RESUME} Its folder is {}.", facts.folder.display())),
     })?;
     Ok(summary::build(&facts, end, org))
 }

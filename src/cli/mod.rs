@@ -12,6 +12,9 @@ mod local_org;
 mod org;
 mod progress;
 mod query;
+mod report;
+mod run_name;
+mod runs;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +50,10 @@ pub struct Cli {
 pub enum Command {
     /// Load a file into an org and account for every row
     Load(Box<load::LoadArgs>),
+    /// List the runs of the runs folder; prune old ones
+    Runs(runs::RunsArgs),
+    /// Show the summary of a run, also of one that did not end
+    Report(report::ReportArgs),
     /// Run a SOQL query and show the records
     Query(query::QueryArgs),
     /// Show the fields of an object
@@ -91,6 +98,8 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
+        Command::Runs(args) => runs::run(args, &context),
+        Command::Report(args) => report::run(args, &context),
         Command::Query(args) => query::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Limits(args) => limits::run(args, &context),

@@ -21,5 +21,6 @@ mod layering;
 mod load;
 mod local_org_serve;
 mod reconciling;
+mod runs;
 mod secrets;
 mod support;
