@@ -5,7 +5,7 @@ use clap::Args;
 use super::load::{broke_off, signals, summary};
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal};
-use super::{CliError, Context, Exit, org};
+use super::{CliError, Context, Exit, org, run_name};
 use crate::pipeline::{self, OpenRun, Overrides, Stop};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
@@ -30,9 +30,10 @@ pub struct AbortArgs {
 }
 
 pub(super) fn run(args: AbortArgs, context: &Context) -> Result<Exit, CliError> {
-    let folder = super::resume::folder_of(context, Some(&args.run))?;
-    let open = OpenRun::open(&folder).map_err(|error| refusal(&error))?;
-    open.check_unfinished().map_err(|error| refusal(&error))?;
+    let folder = pipeline::resolve(&context.global.runs_dir, Some(&args.run))
+        .map_err(|error| run_name::refusal(&error))?;
+    let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
+    open.check_unfinished().map_err(|error| refusal(&error, &folder))?;
     let context = &as_the_run_began(context, &open);
     let runtime = context.runtime()?;
     runtime.block_on(async {
@@ -65,8 +66,9 @@ async fn go(
     org: &Org,
     progress: &Progress,
 ) -> Result<summary::Ended, CliError> {
+    let folder = open.folder().path().to_owned();
     let prepared = open.prepare(org.clone(), Overrides::default()).await;
-    let resumable = prepared.map_err(|error| refusal(&error))?;
+    let resumable = prepared.map_err(|error| refusal(&error, &folder))?;
     progress.clear();
     let run = &resumable.stored().run;
     let question = format!(

@@ -11,6 +11,11 @@ use crate::domain::error_chain;
 use crate::report::ErrorSummary;
 use crate::report::format::printable;
 
+/// What to do when a file is in the way of a run: a full disk mostly.
+pub(super) const MEND_AND_RESUME: &str = "Mend what is named: free space where a disk is full, give \
+     back the right to write. Then `bulkhaul resume` goes on; what was sent is in the run folder's \
+     ledger.";
+
 /// The exit codes of the command-line contract (docs/cli.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

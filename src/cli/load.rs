@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::context::ProgressView;
+use super::error::MEND_AND_RESUME;
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
@@ -311,10 +312,9 @@ async fn go(
 
 /// A run whose own files failed so that it has no proper end.
 pub(super) fn broke_off(error: &LoadError, folder: &Path) -> CliError {
-    CliError::repair("run", "the run broke off").caused_by(error).hint(format!(
-        "Mend what is named, then go on with `bulkhaul resume {}`.",
-        folder.display()
-    ))
+    CliError::repair("run", "the run broke off")
+        .caused_by(error)
+        .hint(format!("{MEND_AND_RESUME} Its folder is {}.", folder.display()))
 }
 
 /// The questions of the contract (docs/cli.md): every write to production,

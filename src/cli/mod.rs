@@ -13,7 +13,10 @@ mod local_org;
 mod org;
 mod progress;
 mod query;
+mod report;
 mod resume;
+mod run_name;
+mod runs;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +56,10 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Abort the jobs of a run and close it with what was done
     Abort(abort::AbortArgs),
+    /// List the runs of the runs folder; prune old ones
+    Runs(runs::RunsArgs),
+    /// Show the summary of a run, also of one that did not end
+    Report(report::ReportArgs),
     /// Run a SOQL query and show the records
     Query(query::QueryArgs),
     /// Show the fields of an object
@@ -99,6 +106,8 @@ pub fn main() -> std::process::ExitCode {
         Command::Load(args) => load::run(*args, &context),
         Command::Resume(args) => resume::run(args, &context),
         Command::Abort(args) => abort::run(args, &context),
+        Command::Runs(args) => runs::run(args, &context),
+        Command::Report(args) => report::run(args, &context),
         Command::Query(args) => query::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Limits(args) => limits::run(args, &context),

@@ -229,6 +229,9 @@ pub(super) fn call_error(error: &CallError, phase: Phase) -> CliError {
     };
     let exit = if phase == Phase::Preflight { Exit::Refused } else { running };
     let mut hint = error.hint();
+    if error.kind == Kind::Local && phase == Phase::Running {
+        hint = Some(super::error::MEND_AND_RESUME.to_owned());
+    }
     if error.kind == Kind::Tls {
         let more = format!("If the other side speaks TLS 1.2 at most, set {TLS12}=true.");
         hint = Some(hint.map_or(more.clone(), |hint| format!("{hint} {more}")));

@@ -1,6 +1,6 @@
 //! The `resume` command: what was left to do, shown first, then done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,9 +8,11 @@ use clap::Args;
 use super::context::ProgressView;
 use super::load::{broke_off, parse_duration, parse_percent, signals, summary};
 use super::progress::{self, Progress};
-use super::{CliError, Context, Exit, org};
+use super::{CliError, Context, Exit, org, run_name};
 use crate::domain::{Event, FailureLimit, error_chain};
-use crate::pipeline::{self, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, Stop};
+use crate::pipeline::{
+    self, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RunNameError, Stop,
+};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
 
@@ -50,24 +52,6 @@ pub struct ResumeArgs {
     plan: bool,
 }
 
-pub(super) fn folder_of(context: &Context, name: Option<&str>) -> Result<PathBuf, CliError> {
-    let runs = &context.global.runs_dir;
-    Ok(match name {
-        Some(name) if name != "latest" => {
-            let path = PathBuf::from(name);
-            if path.is_dir() { path } else { runs.join(name) }
-        }
-        _ => {
-            let mut all: Vec<PathBuf> = std::fs::read_dir(runs)
-                .map(|all| all.filter_map(|entry| Some(entry.ok()?.path())).collect())
-                .unwrap_or_default();
-            all.retain(|path| path.is_dir());
-            all.sort();
-            all.pop().unwrap_or_default()
-        }
-    })
-}
-
 impl ResumeArgs {
     fn overrides(&self) -> Overrides {
         Overrides {
@@ -81,8 +65,17 @@ impl ResumeArgs {
 }
 
 pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError> {
-    let folder = folder_of(context, args.run.as_deref())?;
-    let open = OpenRun::open(&folder).map_err(|error| refusal(&error))?;
+    let runs_dir = &context.global.runs_dir;
+    let found = match &args.run {
+        Some(name) => pipeline::resolve(runs_dir, Some(name)),
+        None => match pipeline::newest_unfinished(runs_dir) {
+            // Asked once too often; the newest run will say so.
+            Err(RunNameError::NothingUnfinished { .. }) => pipeline::resolve(runs_dir, None),
+            found => found,
+        },
+    };
+    let folder = found.map_err(|error| run_name::refusal(&error))?;
+    let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
     match open.check_unfinished() {
         // A scheduler may ask once too often: nothing is wrong with that.
         Err(ResumeError::Complete { id, exit_code }) => {
@@ -93,7 +86,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
             }
             return Ok(Exit::from_code(exit_code));
         }
-        checked => checked.map_err(|error| refusal(&error))?,
+        checked => checked.map_err(|error| refusal(&error, &folder))?,
     }
     let context = &as_the_run_began(context, &open);
     let runtime = context.runtime()?;
@@ -140,8 +133,9 @@ async fn go(
     org: &Org,
     progress: &Progress,
 ) -> Result<Option<summary::Ended>, CliError> {
+    let folder = open.folder().path().to_owned();
     let prepared = open.prepare(org.clone(), args.overrides()).await;
-    let resumable = prepared.map_err(|error| refusal(&error))?;
+    let resumable = prepared.map_err(|error| refusal(&error, &folder))?;
     progress.clear();
     let banner = banner(&resumable);
     context.say(&banner);
@@ -246,11 +240,11 @@ fn steps(plan: &RecoveryPlan) -> Vec<String> {
 }
 
 /// Why a run can't be taken up, as a person reads it. Nothing was changed.
-pub(super) fn refusal(error: &ResumeError) -> CliError {
+pub(super) fn refusal(error: &ResumeError, folder: &Path) -> CliError {
     let refused = |code| CliError::refused(code, error_chain(error));
     match error {
         ResumeError::Call(error) => org::call_error(error, org::Phase::Preflight),
-        ResumeError::Ledger(_) => refused("ledger"),
+        ResumeError::Ledger(error) => run_name::ledger_error(error, folder),
         ResumeError::Folder { .. } => refused("run-folder")
             .hint("A run folder must be writable for whoever goes on with the run."),
         ResumeError::Complete { .. } => refused("complete"),

@@ -14,7 +14,8 @@
 //! - Migrations are numbered, never changed once released, and run in one
 //!   exclusive transaction over `user_version`.
 //! - A ledger open for writing holds a lock on `ledger.sqlite.lock`; a second
-//!   process is refused. Reading needs no lock.
+//!   process is refused. Reading needs no lock. A mark in that file tells a
+//!   ledger that lost its log from one that was closed in order.
 //! - No row value and no secret is ever stored (I8). A job-level message names
 //!   fields, so it may be.
 //!
@@ -23,6 +24,7 @@
 mod earlier;
 mod error;
 mod file;
+mod lock;
 mod read;
 mod records;
 mod schema;
@@ -35,6 +37,7 @@ mod tests;
 pub use earlier::{Earlier, EarlierRun, SourceIdentity, find_earlier};
 pub use error::LedgerError;
 pub use file::Ledger;
+pub use lock::{RunLock, is_worked_on};
 pub use records::{
     AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, ChunkState, JobError, NoteRecord,
     OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepDetail, StepTimes, StoredAttempt,

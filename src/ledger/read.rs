@@ -22,8 +22,8 @@ impl Ledger {
             .connection()
             .query_row("SELECT * FROM run", [], |row| Ok(stored_run(row)))
             .optional()
-            .map_err(LedgerError::sql("be read"))?;
-        run.unwrap_or_else(|| Err(LedgerError::NotALedger { path: self.path().to_owned() }))
+            .map_err(self.sql("be read"))?;
+        run.unwrap_or_else(|| Err(LedgerError::Empty { path: self.path().to_owned() }))
     }
 
     /// The sources, in order.
@@ -97,7 +97,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when SQLite fails.
     pub fn tally(&self) -> Result<Tally, LedgerError> {
-        let failed = || LedgerError::sql("be read");
+        let failed = || self.sql("be read");
         self.connection()
             .query_row(
                 "SELECT sum(read_rows), sum(rejected), sum(created), sum(updated), sum(deleted),
@@ -130,7 +130,7 @@ impl Ledger {
         parameters: impl rusqlite::Params,
         read: impl Fn(&Row<'_>) -> Result<T, LedgerError>,
     ) -> Result<Vec<T>, LedgerError> {
-        let failed = || LedgerError::sql("be read");
+        let failed = || self.sql("be read");
         let connection = self.connection();
         let mut statement = connection.prepare_cached(query).map_err(failed())?;
         let mut rows = statement.query(parameters).map_err(failed())?;
@@ -304,19 +304,22 @@ pub(super) fn word<T>(
     known(text).ok_or_else(|| LedgerError::Corrupt { what, value: text.to_owned() })
 }
 
-fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &str) -> Result<T, LedgerError> {
-    row.get(column).map_err(LedgerError::sql("be read"))
+fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &'static str) -> Result<T, LedgerError> {
+    // The row is in memory already: only a value of another type fails.
+    row.get(column).map_err(|error| LedgerError::Corrupt { what: column, value: error.to_string() })
 }
 
 /// A column that a later migration brought: a ledger that is only looked at
 /// may not have had it yet.
 fn later<T: rusqlite::types::FromSql>(
     row: &Row<'_>,
-    column: &str,
+    column: &'static str,
 ) -> Result<Option<T>, LedgerError> {
     match row.get(column) {
         Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
-        value => value.map_err(LedgerError::sql("be read")),
+        value => {
+            value.map_err(|error| LedgerError::Corrupt { what: column, value: error.to_string() })
+        }
     }
 }
 
@@ -334,7 +337,7 @@ fn optional_number(row: &Row<'_>, column: &'static str) -> Result<Option<u64>, L
     }
 }
 
-fn time(what: &'static str, row: &Row<'_>, column: &str) -> Result<Timestamp, LedgerError> {
+fn time(what: &'static str, row: &Row<'_>, column: &'static str) -> Result<Timestamp, LedgerError> {
     let text: String = get(row, column)?;
     word(what, &text, |text| text.parse().ok())
 }
@@ -342,7 +345,7 @@ fn time(what: &'static str, row: &Row<'_>, column: &str) -> Result<Timestamp, Le
 fn optional_time(
     what: &'static str,
     row: &Row<'_>,
-    column: &str,
+    column: &'static str,
 ) -> Result<Option<Timestamp>, LedgerError> {
     let text: Option<String> = get(row, column)?;
     text.map(|text| word(what, &text, |text| text.parse().ok())).transpose()
@@ -351,7 +354,7 @@ fn optional_time(
 fn json<T: serde::de::DeserializeOwned>(
     what: &'static str,
     row: &Row<'_>,
-    column: &str,
+    column: &'static str,
 ) -> Result<T, LedgerError> {
     let text: String = get(row, column)?;
     word(what, &text, |text| serde_json::from_str(text).ok())

@@ -3,9 +3,11 @@
 //! `PRAGMA user_version` counts the migrations a file has had. A released
 //! migration is never edited: old ledgers have had it already.
 
+use std::path::PathBuf;
+
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::LedgerError;
+use super::{FILE_NAME, LedgerError};
 
 /// Marks the file as a ledger ("bhl1"), see `PRAGMA application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x6268_6c31;
@@ -127,7 +129,8 @@ const MIGRATIONS: &[&str] = &[
 /// in the middle leaves the old version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let known = MIGRATIONS.len() as i64;
-    let failed = || LedgerError::sql("be brought to this release's version");
+    let path = path_of(connection);
+    let failed = || LedgerError::sql(&path, "be brought to this release's version");
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(failed())?;
     let found = version(&transaction)?;
@@ -148,7 +151,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
 pub(super) fn version(connection: &Connection) -> Result<i64, LedgerError> {
     connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(LedgerError::sql("tell its version"))
+        .map_err(LedgerError::sql(&path_of(connection), "tell its version"))
+}
+
+fn path_of(connection: &Connection) -> PathBuf {
+    connection.path().unwrap_or(FILE_NAME).into()
 }
 
 /// What kind of SQLite file it says it is.

@@ -362,3 +362,173 @@ fn a_read_only_folder_can_be_looked_at() {
     std::fs::set_permissions(folder.path(), permissions).unwrap();
     assert_eq!(seen.unwrap().run.id, "r1");
 }
+
+/// What a process that was killed leaves: a copy of the files of an open
+/// ledger, in a folder of their own.
+fn killed() -> TempDir {
+    let (folder, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let open = ledger(&folder);
+    open.begin_attempt(1, &AttemptRecord::default(), at(1)).unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        // The shared memory is made anew by whoever comes next.
+        if !entry.file_name().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+/// Both ways to open it refuse it for the same reason, which is told with the
+/// path and with advice.
+fn refused(path: &Path, is_expected: impl Fn(&LedgerError) -> bool) {
+    for error in [Ledger::open(path).unwrap_err(), Ledger::open_read_only(path).unwrap_err()] {
+        assert!(is_expected(&error), "{error:?}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(error.advice().is_some(), "{error}");
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_what_it_wrote() {
+    let folder = killed();
+    let path = folder.path().join(FILE_NAME);
+    assert_eq!(Ledger::open_read_only(&path).unwrap().attempts().unwrap().len(), 1);
+    let next = Ledger::open(&path).unwrap();
+    assert_eq!(next.attempts().unwrap().len(), 1);
+    drop(next);
+    assert!(!folder.path().join("ledger.sqlite-wal").exists(), "closed in order");
+    assert_eq!(Ledger::open(&path).unwrap().attempts().unwrap().len(), 1);
+}
+
+#[test]
+fn a_lost_log_is_seen_and_not_taken_for_an_earlier_state() {
+    let folder = killed();
+    let path = folder.path().join(FILE_NAME);
+    let log = folder.path().join("ledger.sqlite-wal");
+    let kept = std::fs::read(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    refused(&path, |error| matches!(error, LedgerError::LogMissing { .. }));
+    std::fs::write(&log, kept).unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().attempts().unwrap().len(), 1);
+
+    // As the advice says, when another program took the log in.
+    let folder = killed();
+    let path = folder.path().join(FILE_NAME);
+    rusqlite::Connection::open(&path)
+        .and_then(|other| {
+            other.query_row("SELECT count(*) FROM run", [], |row| row.get::<_, i64>(0))
+        })
+        .unwrap();
+    refused(&path, |error| matches!(error, LedgerError::LogMissing { .. }));
+    std::fs::remove_file(folder.path().join("ledger.sqlite.lock")).unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().attempts().unwrap().len(), 1);
+}
+
+#[test]
+fn a_ledger_that_is_refused_is_left_as_it_is() {
+    let (folder, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let full = ledger(&folder);
+    for number in 2..400 {
+        full.record_chunk(&chunk(number)).unwrap();
+    }
+    drop(full);
+    let open = Ledger::open(&folder.path().join(FILE_NAME)).unwrap();
+    open.begin_attempt(1, &AttemptRecord::default(), at(1)).unwrap();
+    let names = [FILE_NAME, "ledger.sqlite-wal", "ledger.sqlite.lock"];
+    for name in names {
+        std::fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let path = copy.path().join(FILE_NAME);
+    let whole = std::fs::read(&path).unwrap();
+    let mut scribbled = whole.clone();
+    let middle = whole.len() / 2 / 4_096 * 4_096;
+    scribbled[middle..middle + 4_096].fill(0xA5);
+    std::fs::write(&path, &scribbled).unwrap();
+    let error = Ledger::open(&path).unwrap_err();
+    assert!(matches!(error, LedgerError::Damaged { .. }), "{error:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), scribbled);
+    // With the page back, nothing of it is missing.
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().attempts().unwrap().len(), 1);
+}
+
+#[test]
+fn a_log_that_a_reader_holds_up_stays_and_is_not_missed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let first = ledger(&folder);
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM run;").unwrap();
+    first.source_exhausted(0, 10).unwrap();
+    drop(first);
+    reader.execute_batch("COMMIT").unwrap();
+    let next = Ledger::open(&path).unwrap();
+    assert_eq!(next.sources().unwrap()[0].rows, Some(10));
+    drop((reader, next));
+}
+
+#[test]
+fn damage_is_told_with_the_path_and_what_is_still_known() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let full = ledger(&folder);
+    for number in 2..400 {
+        full.record_chunk(&chunk(number)).unwrap();
+    }
+    drop(full);
+    let whole = std::fs::read(&path).unwrap();
+    let write = |content: &[u8]| std::fs::write(&path, content).unwrap();
+
+    write(&whole[..whole.len() / 2]);
+    refused(&path, |error| matches!(error, LedgerError::Damaged { .. }));
+    write(&[]);
+    refused(&path, |error| matches!(error, LedgerError::Empty { .. }));
+    write(&b"no ledger at all ".repeat(1_000));
+    refused(&path, |error| matches!(error, LedgerError::NotALedger { .. }));
+    // A page in the middle that something else wrote over.
+    let mut scribbled = whole.clone();
+    let middle = whole.len() / 2 / 4_096 * 4_096;
+    scribbled[middle..middle + 4_096].fill(0xA5);
+    write(&scribbled);
+    assert!(matches!(Ledger::open(&path), Err(LedgerError::Damaged { .. })));
+    let seen = Ledger::open_read_only(&path).and_then(|ledger| ledger.chunks());
+    assert!(matches!(seen, Err(LedgerError::Damaged { .. })), "{seen:?}");
+
+    // Refusing it changed nothing: with the file back all is as it was.
+    write(&whole);
+    assert_eq!(Ledger::open(&path).unwrap().chunks().unwrap().len(), 399);
+    std::fs::remove_file(&path).unwrap();
+    refused(&path, |error| matches!(error, LedgerError::Missing { .. }));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let path = file.join(FILE_NAME);
+    let error = Ledger::create(&path, &run("r", Operation::Insert)).unwrap_err();
+    assert!(matches!(error, LedgerError::Io { .. }), "{error:?}");
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(error.advice().is_some());
+}
+
+#[test]
+fn somebody_who_looks_whether_a_run_is_worked_on_does_not_disturb() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    assert!(!is_worked_on(&path));
+    let open = ledger(&folder);
+    assert!(is_worked_on(&path));
+    drop(open);
+    assert!(!is_worked_on(&path));
+    let looking = std::fs::File::open(folder.path().join("ledger.sqlite.lock")).unwrap();
+    looking.lock_shared().unwrap();
+    let waiting = std::thread::spawn({
+        let path = path.clone();
+        move || RunLock::take(&path).map(drop)
+    });
+    drop(looking);
+    waiting.join().unwrap().unwrap();
+}

@@ -38,7 +38,7 @@ impl Ledger {
                     run.started_at.to_string(),
                 ],
             )
-            .map_err(LedgerError::sql("take the run"))?;
+            .map_err(self.sql("take the run"))?;
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Ledger {
                     source.derivation.as_ref().map(ToString::to_string),
                 ],
             )
-            .map_err(LedgerError::sql("take a source"))?;
+            .map_err(self.sql("take a source"))?;
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Ledger {
                 "UPDATE source SET rows = ?2 WHERE ordinal = ?1",
                 params![ordinal, stored(rows)],
             )
-            .map_err(LedgerError::sql("take the end of a source"))?;
+            .map_err(self.sql("take the end of a source"))?;
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl Ledger {
                     ":unique_text": chunk.unique_text,
                 },
             )
-            .map_err(LedgerError::sql("take a chunk"))?;
+            .map_err(self.sql("take a chunk"))?;
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl Ledger {
         attempt: &AttemptRecord,
         at: Timestamp,
     ) -> Result<u32, LedgerError> {
-        let failed = || LedgerError::sql("take an attempt");
+        let failed = || self.sql("take an attempt");
         let mut connection = self.connection();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -219,7 +219,7 @@ impl Ledger {
         detail: &StepDetail,
         at: Timestamp,
     ) -> Result<AttemptState, LedgerError> {
-        let failed = || LedgerError::sql("take a step of an attempt");
+        let failed = || self.sql("take a step of an attempt");
         if event == AttemptEvent::JobCreated && detail.job_id.is_none() {
             return Err(LedgerError::NoJobId { chunk, attempt });
         }
@@ -306,7 +306,7 @@ impl Ledger {
                     outcomes.whole,
                 ],
             )
-            .map_err(LedgerError::sql("take the outcomes of an attempt"))?;
+            .map_err(self.sql("take the outcomes of an attempt"))?;
         if changed == 1 { Ok(()) } else { Err(LedgerError::NoAttempt { chunk, attempt }) }
     }
 
@@ -318,7 +318,7 @@ impl Ledger {
     /// [`LedgerError::NotConserved`] when the tally isn't that of the chunk's
     /// rows (I1), others when SQLite fails.
     pub fn chunk_reconciled(&self, chunk: u64, tally: &Tally) -> Result<(), LedgerError> {
-        let failed = || LedgerError::sql("take the end of a chunk");
+        let failed = || self.sql("take the end of a chunk");
         let mut connection = self.connection();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -369,7 +369,7 @@ impl Ledger {
                 "UPDATE chunk SET settled_file = ?2 WHERE number = ?1",
                 params![stored(chunk), file],
             )
-            .map_err(LedgerError::sql("take settled rows"))?;
+            .map_err(self.sql("take settled rows"))?;
         self.chunk_reconciled(chunk, tally)
     }
 
@@ -383,7 +383,7 @@ impl Ledger {
                 "INSERT INTO note (at, chunk, attempt, text) VALUES (?1, ?2, ?3, ?4)",
                 params![note.at.to_string(), note.chunk.map(stored), note.attempt, note.text],
             )
-            .map_err(LedgerError::sql("take a note"))?;
+            .map_err(self.sql("take a note"))?;
         Ok(())
     }
 
@@ -397,7 +397,7 @@ impl Ledger {
                 "UPDATE run SET state = 'ended', status = ?1, exit_code = ?2, finished_at = ?3",
                 params![end.status.as_str(), end.exit_code, end.at.to_string()],
             )
-            .map_err(LedgerError::sql("take the end of the run"))?;
+            .map_err(self.sql("take the end of the run"))?;
         Ok(())
     }
 
@@ -408,7 +408,7 @@ impl Ledger {
     pub fn abort_run(&self, at: Timestamp) -> Result<(), LedgerError> {
         self.connection()
             .execute("UPDATE run SET aborted_at = ?1", [at.to_string()])
-            .map_err(LedgerError::sql("take the abort of the run"))?;
+            .map_err(self.sql("take the abort of the run"))?;
         Ok(())
     }
 
@@ -423,7 +423,7 @@ impl Ledger {
                     finished_at = NULL",
                 [],
             )
-            .map_err(LedgerError::sql("take the run up again"))?;
+            .map_err(self.sql("take the run up again"))?;
         Ok(())
     }
 }

@@ -10,6 +10,9 @@
 //! runs it in a [`RunFolder`] and ends with a [`LoadEnd`]: one tally, and why
 //! it ended. [`OpenRun`] is a run of an earlier process, which [`resume`] takes
 //! up by a [`RecoveryPlan`]. A [`Stop`] makes every stage wind down.
+//!
+//! [`Runs`] tells which runs there are, [`resolve`] which one a name means,
+//! and [`Account`] what is known of one, from its ledger and outcome files.
 
 mod account;
 mod books;
@@ -29,6 +32,8 @@ mod request;
 mod results;
 mod resume;
 mod run;
+mod run_name;
+mod runs;
 mod stop;
 mod window;
 mod work;
@@ -43,4 +48,6 @@ pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;
 pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume};
+pub use run_name::{RunNameError, newest_unfinished, resolve};
+pub use runs::{RunEntry, RunState, Runs};
 pub use stop::{Stop, StopReason};

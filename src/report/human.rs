@@ -16,17 +16,40 @@ const GROUPS_SHOWN: usize = 12;
 /// Jobs that failed as a whole and are shown.
 const JOBS_SHOWN: usize = 5;
 
+/// What of a run is told, where it is not the usual.
+#[derive(Debug, Clone, Default)]
+pub struct Telling {
+    /// The sentence below the headline, in the place of the one that the
+    /// status gives: for a run that has not ended.
+    pub sentence: Option<String>,
+    /// Every group of failures, not just the largest.
+    pub all_failures: bool,
+    /// The figures came from the ledger, which knows nothing of calls, bytes
+    /// fetched and memory, and there is no summary.json.
+    pub from_ledger: bool,
+}
+
 /// The final text of a run, with a line end. `colour` adds the usual escape
 /// sequences; the text without them is the same.
 pub fn render(summary: &Summary, colour: bool) -> String {
+    render_as(summary, &Telling::default(), colour)
+}
+
+/// As [`render`], told in another way.
+pub fn render_as(summary: &Summary, telling: &Telling, colour: bool) -> String {
     let paint = Paint { on: colour };
     let mut out = String::new();
-    headline(&mut out, summary, paint);
+    headline(&mut out, summary, telling.sentence.as_deref(), paint);
     outcome_table(&mut out, summary, paint);
     failed_jobs(&mut out, summary, paint);
-    failures(&mut out, summary, paint);
-    files(&mut out, summary, paint);
-    figures(&mut out, summary);
+    failures(
+        &mut out,
+        summary,
+        if telling.all_failures { usize::MAX } else { GROUPS_SHOWN },
+        paint,
+    );
+    files(&mut out, summary, telling.from_ledger, paint);
+    figures(&mut out, summary, telling.from_ledger);
     for note in &summary.notes {
         hanging(&mut out, "note: ", &printable(note));
     }
@@ -73,7 +96,7 @@ fn hanging(out: &mut String, lead: &str, text: &str) {
     }
 }
 
-fn headline(out: &mut String, summary: &Summary, paint: Paint) {
+fn headline(out: &mut String, summary: &Summary, sentence: Option<&str>, paint: Paint) {
     let verb = match summary.operation {
         Operation::Insert => "Insert of",
         Operation::Update => "Update of",
@@ -91,7 +114,7 @@ fn headline(out: &mut String, summary: &Summary, paint: Paint) {
     let rows = &summary.rows;
     let (succeeded, read) = (thousands(rows.succeeded), format::count(rows.read, "row"));
     let pending = format::count(rows.pending, "row");
-    let sentence = match (summary.status, summary.exit_code) {
+    let usual = match (summary.status, summary.exit_code) {
         (Status::Completed, 0) if rows.read == 0 => "Completed: no rows to load.".to_owned(),
         (Status::Completed, 0) => format!("Completed: {read}, every one succeeded."),
         (Status::Completed, _) => format!("Completed: {succeeded} of {read} succeeded."),
@@ -99,6 +122,7 @@ fn headline(out: &mut String, summary: &Summary, paint: Paint) {
         (Status::Stopped, _) => format!("Stopped at a limit you set: {pending} pending."),
         (Status::Failed, _) => format!("Could not go on: {pending} pending."),
     };
+    let sentence = sentence.map_or(usual, |other| printable(other).into_owned());
     let painted = match summary.status {
         Status::Completed if summary.exit_code == 0 => paint.green(&sentence),
         Status::Failed => paint.red(&sentence),
@@ -182,9 +206,9 @@ fn failed_jobs(out: &mut String, summary: &Summary, paint: Paint) {
 }
 
 /// Groups under their codes, the code with the most rows first.
-fn failures(out: &mut String, summary: &Summary, paint: Paint) {
+fn failures(out: &mut String, summary: &Summary, most: usize, paint: Paint) {
     let shown: &[FailureGroup] = &summary.failure_groups;
-    let shown = &shown[..shown.len().min(GROUPS_SHOWN)];
+    let shown = &shown[..shown.len().min(most)];
     if shown.is_empty() {
         return;
     }
@@ -220,7 +244,7 @@ fn failures(out: &mut String, summary: &Summary, paint: Paint) {
     }
 }
 
-fn files(out: &mut String, summary: &Summary, paint: Paint) {
+fn files(out: &mut String, summary: &Summary, from_ledger: bool, paint: Paint) {
     let folder = summary.folder.to_string_lossy();
     let _ = writeln!(out, "\n{} {}", paint.bold("Files in"), printable(&folder));
     let names = summary.result_files.iter().map(|file| width(&file.name)).max().unwrap_or(0);
@@ -233,18 +257,20 @@ fn files(out: &mut String, summary: &Summary, paint: Paint) {
             if file.rows == 1 { "row" } else { "rows" }
         );
     }
-    let _ = writeln!(out, "  {SUMMARY_FILE}");
+    let _ = writeln!(out, "  {}", if from_ledger { "ledger.sqlite" } else { SUMMARY_FILE });
 }
 
-fn figures(out: &mut String, summary: &Summary) {
+fn figures(out: &mut String, summary: &Summary, from_ledger: bool) {
     let rate = thousands(summary.rows_per_second.round() as u64);
     let _ = writeln!(out, "\n{}, {rate} rows/s", duration(summary.seconds));
-    let mut parts = vec![
-        format::count(summary.jobs.len() as u64, "job"),
-        format::count(summary.api_calls, "API call"),
-        format!("{} sent", bytes(summary.bytes_uploaded)),
-        format!("{} fetched", bytes(summary.bytes_downloaded)),
-    ];
+    let mut parts = vec![format::count(summary.jobs.len() as u64, "job")];
+    if from_ledger {
+        parts.push(format!("{} sent", bytes(summary.bytes_uploaded)));
+    } else {
+        parts.push(format::count(summary.api_calls, "API call"));
+        parts.push(format!("{} sent", bytes(summary.bytes_uploaded)));
+        parts.push(format!("{} fetched", bytes(summary.bytes_downloaded)));
+    }
     if let Some(peak) = summary.peak_memory_bytes {
         parts.push(format!("{} of memory", bytes(peak)));
     }

@@ -13,7 +13,7 @@ pub mod format;
 mod human;
 mod summary;
 
-pub use human::{WIDTH, render};
+pub use human::{Telling, WIDTH, render, render_as};
 pub use summary::{
     ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SUMMARY_FILE, SourceSummary,
     Summary, SummaryError, rows_per_second,

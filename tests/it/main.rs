@@ -23,5 +23,6 @@ mod local_org_serve;
 mod lookup;
 mod reconciling;
 mod resume;
+mod runs;
 mod secrets;
 mod support;

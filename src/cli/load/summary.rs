@@ -177,9 +177,7 @@ fn told(reason: &StopReason) -> ErrorSummary {
         StopReason::Repair { call: Some(call), .. } => {
             return call_error(call, Phase::Running).summary();
         }
-        StopReason::Repair { call: None, .. } => {
-            ("run", "Mend what is named, then go on with `bulkhaul resume`.")
-        }
+        StopReason::Repair { call: None, .. } => ("run", super::super::error::MEND_AND_RESUME),
     };
     ErrorSummary {
         code: code.to_owned(),
@@ -213,9 +211,10 @@ impl Ended {
     pub(in crate::cli) fn write(&self) -> Result<(), CliError> {
         let written = self.summary.write(&self.summary.folder);
         written.map(drop).map_err(|error| {
-            CliError::repair("summary", "the summary can't be kept")
-                .caused_by(&error)
-                .hint("The result files beside it are complete; mend the disk or its rights.")
+            CliError::repair("summary", "the summary can't be kept").caused_by(&error).hint(
+                "The result files beside it are complete; free space on the disk, or mend its \
+                     rights. `bulkhaul report` makes the summary again from the ledger.",
+            )
         })
     }
 
