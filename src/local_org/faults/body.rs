@@ -44,7 +44,9 @@ pub(super) fn disturbed(
     let body = body.into_data_stream();
     let (held, rest) = (None, None);
     let phase = Phase::Passing;
-    let state = Disturbed { body, held, rest, phase, pieces, happens, place, handle, replying };
+    let ended = false;
+    let state =
+        Disturbed { body, ended, held, rest, phase, pieces, happens, place, handle, replying };
     Body::from_stream(stream::unfold(state, async |mut state| {
         let next = state.next().await?;
         Some((next, state))
@@ -65,6 +67,8 @@ enum Phase {
 
 struct Disturbed {
     body: BodyDataStream,
+    /// It has no more, and must not be asked again.
+    ended: bool,
     /// A piece that came and wasn't passed on: only the next one tells
     /// whether it is the last.
     held: Option<Bytes>,
@@ -97,6 +101,9 @@ impl Disturbed {
                     if let Some(bytes) = self.rest.take().or_else(|| self.held.take()) {
                         return Some(Ok(bytes));
                     }
+                    if self.ended {
+                        return None;
+                    }
                     return Some(self.body.next().await?.map_err(io::Error::other));
                 }
             }
@@ -122,6 +129,7 @@ impl Disturbed {
                 }
             }
             None => {
+                self.ended = true;
                 self.phase = Phase::Due;
                 let held = self.held.take()?;
                 match self.place {
@@ -267,9 +275,12 @@ mod tests {
     const SET: &str = "\"sf__Id\",Name\n\"1\",\"a\"\n\"2\",\"b\nb\"\n\"3\",\"c\"\n";
 
     fn pieces(size: usize) -> Body {
-        let pieces: Vec<Result<Bytes, io::Error>> =
-            SET.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        Body::from_stream(stream::iter(pieces))
+        // One that panics when it is asked again after its end.
+        Body::from_stream(stream::unfold(SET.as_bytes(), move |rest| async move {
+            let (piece, rest) = rest.split_at(size.min(rest.len()));
+            let bytes = Ok::<_, io::Error>(Bytes::from_static(piece));
+            (!piece.is_empty()).then_some((bytes, rest))
+        }))
     }
 
     async fn text(body: Body) -> String {
