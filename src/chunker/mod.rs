@@ -15,6 +15,8 @@
 //! - Rows that share their key within a chunk are counted and, as `--duplicates`
 //!   says, left out: the service fails all rows of one save (200) that share an
 //!   upsert key, and batches run in no certain order.
+//! - Rows of one parent stay in one chunk, and in one batch of its job where
+//!   they fit, if the chunker is given a group index ([`Chunker::in_groups`]).
 //! - Memory per chunk: a few bytes for each of its rows where keys or unique
 //!   columns are watched, plus at most [`MAX_REJECTED`] reasons (I6).
 //!
@@ -23,6 +25,7 @@
 
 mod body;
 mod cutter;
+mod groups;
 mod keys;
 mod open;
 mod rehearsal;
@@ -32,7 +35,7 @@ mod spool;
 pub use body::{Body, PlannedChunk, open_body, open_rows};
 pub use cutter::{ChunkError, ChunkSink, Chunker, ChunkerOptions, MAX_REJECTED};
 pub use keys::Duplicates;
-pub use rehearsal::{Rehearsal, rehearse};
+pub use rehearsal::{Rehearsal, rehearse, rehearse_with};
 pub use sizing::ChunkSizing;
 
 #[cfg(test)]
