@@ -258,6 +258,10 @@ pub(super) fn refusal(error: &ResumeError, folder: &Path) -> CliError {
         ),
         ResumeError::Source(_) => refused("source")
             .hint("Put the file back where it was; the ledger knows it by its path."),
+        ResumeError::Derived(_) => refused("source").hint(
+            "The files of the run's folder and the original source are needed to go on; put back \
+             what is named.",
+        ),
         ResumeError::SourceChanged { .. } => refused("source-changed").hint(
             "Put the file back as it was (with its time of change). If that is not possible: what \
              was sent stands in the result files and the outcome files; `bulkhaul abort` closes the \

@@ -10,12 +10,14 @@ use std::path::PathBuf;
 
 use super::JobReport;
 use super::RunFolder;
+use super::derived::{Derivation, open_map};
 use super::planner::kind_of;
 use crate::domain::{
     AttemptState, FailureGroups, Fate, JobState, REJECTED, RowNumber, RowOutcome, Tally,
 };
 use crate::ledger::{ChunkState, Ledger, LedgerError, StoredAttempt, StoredChunk};
 use crate::reconciler::{MergedOutcomes, OutcomeError, OutcomeReader, RowError};
+use crate::rows::RowMap;
 
 /// Notes that are kept; the ledger has them all (I6).
 const MOST_NOTES: usize = 200;
@@ -110,6 +112,9 @@ impl Account {
         for attempt in attempts {
             of_chunk.entry(attempt.chunk).or_default().push(attempt);
         }
+        // For examples only; what is counted doesn't depend on it.
+        let map = sources.first().and_then(|source| Derivation::of(source).ok()?);
+        let map = map.and_then(|derivation| open_map(folder, &derivation.map?).ok());
         for chunk in &chunks {
             let attempts = of_chunk.remove(&chunk.chunk.number).unwrap_or_default();
             account.tally.add(&chunk.tally);
@@ -119,7 +124,7 @@ impl Account {
                     account.jobs.insert((job.chunk, job.attempt), job);
                 }
             }
-            account.take_outcomes(chunk, &attempts, folder)?;
+            account.take_outcomes(chunk, &attempts, folder, map.as_ref())?;
         }
         Ok(account)
     }
@@ -131,6 +136,7 @@ impl Account {
         chunk: &StoredChunk,
         attempts: &[StoredAttempt],
         folder: &RunFolder,
+        map: Option<&RowMap>,
     ) -> Result<(), AccountError> {
         let number = chunk.chunk.number;
         let failed = |source| AccountError::Outcomes { chunk: number, source };
@@ -163,7 +169,8 @@ impl Account {
             let outcome = outcome.map_err(failed)?;
             found.read += 1;
             found.count(outcome.fate);
-            self.count_reason(&outcome);
+            let row = map.map_or(outcome.row, |map| map.row_of(outcome.row).unwrap_or(outcome.row));
+            self.count_reason(&outcome, row);
         }
         if found != expected {
             let (found, known) = (found.read, expected.read);
@@ -172,14 +179,14 @@ impl Account {
         Ok(())
     }
 
-    fn count_reason(&mut self, outcome: &RowOutcome) {
+    fn count_reason(&mut self, outcome: &RowOutcome, row: RowNumber) {
         let text = outcome.error.as_deref().unwrap_or_default();
         match outcome.fate {
             Fate::Failed => {
                 let error = RowError::parse(text);
-                self.failures.count(error.code, &error.masked_message(), outcome.row);
+                self.failures.count(error.code, &error.masked_message(), row);
             }
-            Fate::Rejected => self.failures.count(REJECTED, &kind_of(text), outcome.row),
+            Fate::Rejected => self.failures.count(REJECTED, &kind_of(text), row),
             _ => {}
         }
     }

@@ -5,17 +5,23 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::books::Books;
+use super::derived::Derivation;
+use super::grouping::absolute;
 use super::planner::{PlanTotals, plan_chunks};
 use super::preflight::alone;
 use super::results::write_results;
 use super::resume::Backlog;
 use super::run::{Run, SOURCE, Setup};
 use super::work::work_off;
-use super::{LoadEnd, LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
+use super::{
+    LoadEnd, LoadError, LoadRequest, PreflightError, Prepared, RunFolder, Stop, StopReason,
+};
 use crate::domain::{Event, Reason, SharedSink, Status, verdict};
+use crate::grouper::GROUPED_CSV;
 use crate::ledger::{
     Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger, SourceRecord,
 };
+use crate::reader::{CsvOptions, CsvSource, open_csv};
 use crate::reconciler::WrittenFile;
 use crate::rows::SourceRows as _;
 
@@ -39,13 +45,13 @@ pub async fn load(
 ) -> Result<LoadEnd, LoadError> {
     let started = jiff::Timestamp::now();
     let made = tokio::task::spawn_blocking(move || {
-        let made = alone(&prepared, || open_ledger(&prepared, &folder, command, started));
-        (made, prepared, folder)
+        let made = begin(prepared, &folder, command, started);
+        (made, folder)
     });
-    let (made, prepared, folder) =
+    let (made, folder) =
         made.await.map_err(|error| LoadError::Stage(format!("ledger: {error}")))?;
-    let ledger = match made {
-        Ok(ledger) => ledger,
+    let (setup, ledger, rows) = match made {
+        Ok(made) => made,
         Err(error) => {
             // Nothing was sent, so nothing is left behind.
             folder.discard();
@@ -55,11 +61,10 @@ pub async fn load(
     events.announce(Event::RunStarted {
         run_id: folder.id.clone(),
         folder: folder.path().display().to_string(),
-        source_bytes: Some(prepared.source.identity().bytes),
-        rows: prepared.survey.as_ref().map(|survey| survey.sent),
-        lanes: prepared.request.lanes.max(1),
+        source_bytes: Some(setup.source.identity().bytes),
+        rows,
+        lanes: setup.request.lanes.max(1),
     });
-    let setup = Setup::from(prepared);
     let run = Run::new(setup, folder, ledger, events, stop, Books::default());
     drive(&run, Backlog::default(), started).await
 }
@@ -107,6 +112,45 @@ pub(super) async fn drive(
     end(run, totals, written, started).await
 }
 
+/// Moves what was prepared into the run's folder and makes the ledger.
+fn begin(
+    mut prepared: Prepared,
+    folder: &RunFolder,
+    command: serde_json::Value,
+    started: jiff::Timestamp,
+) -> Result<(Setup, SharedLedger, Option<u64>), PreflightError> {
+    let moved = prepared.grouped.take().map(|grouped| grouped.move_into(folder)).transpose()?;
+    let (mut derivation, mut groups, mut derived) = (None, None, None);
+    let mut source = Arc::clone(&prepared.source);
+    if let Some(moved) = moved {
+        let path = moved.derivation.path(folder, &folder.path().join(GROUPED_CSV));
+        if moved.derived.is_some() {
+            let delimiter = Some(source.dialect().delimiter);
+            let options = CsvOptions { delimiter, ..CsvOptions::default() };
+            source = Arc::new(open_csv(&path, &options)?);
+        }
+        (derivation, groups, derived) = (Some(moved.derivation), Some(moved.index), moved.derived);
+    }
+    let ledger = alone(&prepared, || {
+        open_ledger(&prepared, folder, &source, derivation.as_ref(), command, started)
+    })?;
+    let rows = prepared.survey.as_ref().map(|survey| survey.sent);
+    let setup = Setup {
+        counted: prepared.survey.as_ref().map(|survey| survey.read),
+        request: prepared.request,
+        org: prepared.org,
+        object: prepared.object.name,
+        source,
+        plan: prepared.plan,
+        sizing: prepared.sizing,
+        derived,
+        groups,
+        taken_up: false,
+        closing: false,
+    };
+    Ok((setup, ledger, rows))
+}
+
 /// What the ledger keeps of the settings: those of the pipeline, and what the
 /// cli wants to find again.
 fn settings(request: &LoadRequest, command: serde_json::Value) -> serde_json::Value {
@@ -116,6 +160,8 @@ fn settings(request: &LoadRequest, command: serde_json::Value) -> serde_json::Va
 fn open_ledger(
     prepared: &Prepared,
     folder: &RunFolder,
+    source: &CsvSource,
+    derivation: Option<&Derivation>,
     command: serde_json::Value,
     started: jiff::Timestamp,
 ) -> Result<SharedLedger, LedgerError> {
@@ -142,12 +188,11 @@ fn open_ledger(
             parent_run: None,
         },
     )?;
-    let source = &prepared.source;
     let file = source.identity();
     ledger.record_source(&SourceRecord {
         ordinal: SOURCE,
         // A resume may be started from another folder.
-        path: std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned()),
+        path: absolute(source.path()),
         bytes: file.bytes,
         modified: file
             .modified_ns
@@ -158,7 +203,7 @@ fn open_ledger(
         dialect: serde_json::to_value(source.dialect()).unwrap_or_default(),
         plan: serde_json::to_value(&*prepared.plan).unwrap_or_default(),
         rows: None,
-        derivation: None,
+        derivation: derivation.map(|it| serde_json::to_value(it).unwrap_or_default()),
     })?;
     Ok(SharedLedger::new(ledger))
 }

@@ -17,9 +17,11 @@
 mod account;
 mod books;
 mod carried;
+mod derived;
 mod doubles;
 mod error;
 mod folder;
+mod grouping;
 mod judge;
 mod lane;
 mod load;
@@ -40,8 +42,10 @@ mod work;
 
 pub use account::{Account, AccountError};
 pub use books::{JobReport, LoadEnd};
+pub use derived::DerivedError;
 pub use error::LoadError;
 pub use folder::RunFolder;
+pub use grouping::GroupingError;
 pub use load::load;
 pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};

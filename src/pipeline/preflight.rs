@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::LoadRequest;
 use super::folder::private_file;
-use super::planner::chunker_options;
+use super::grouping::{self, Grouped, Grouping, GroupingError};
+use super::planner::{chunker_options, in_order};
 use super::window::Window;
-use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
+use crate::chunker::{ChunkError, ChunkSizing, Chunker, Duplicates, Rehearsal, rehearse_with};
 use crate::domain::{
     Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
 };
@@ -96,6 +97,8 @@ pub struct Prepared {
     pub source: Arc<CsvSource>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
+    /// The source in groups, where rows of one parent stay together.
+    pub(super) grouped: Option<Grouped>,
     /// What splitting the source through found, if it was.
     pub survey: Option<Rehearsal>,
     /// How chunks are sized.
@@ -173,6 +176,9 @@ pub enum PreflightError {
         /// The earlier run.
         run: Box<EarlierRun>,
     },
+    /// Rows can't be put in groups.
+    #[error("the rows can't be put in groups")]
+    Grouping(#[from] GroupingError),
     /// The earlier runs can't be looked through.
     #[error("the runs folder can't be read")]
     Ledger(#[from] LedgerError),
@@ -215,12 +221,14 @@ pub async fn prepare(
         request.chunk_rows,
         request.chunk_bytes,
     );
+    let grouped = group(&request, &plan, &object, &source, sizing, &events).await?;
+    let cut = Cut { source: &source, plan: &plan, sizing, grouped: grouped.as_ref() };
     let survey = if request.scan || bytes <= SCAN_UP_TO {
-        let survey = run_survey(&request, &source, &plan, sizing, Arc::clone(&events)).await?;
+        let survey = run_survey(&request, &cut, Arc::clone(&events)).await?;
         let rows = survey.sent;
         if settle_canary(&mut request, &org, rows) {
             // The rehearsal has the borders of the run, so once more.
-            Some(run_survey(&request, &source, &plan, sizing, events).await?)
+            Some(run_survey(&request, &cut, events).await?)
         } else {
             Some(survey)
         }
@@ -258,8 +266,21 @@ pub async fn prepare(
         limits.is_some(),
         &allowances(&estimate, limits.as_ref(), &org, request.reserve),
     );
+    notes.extend(grouped.as_ref().map(Grouped::forecast));
     notes.extend(unreadable);
-    Ok(Prepared { request, org, object, source, plan, survey, sizing, estimate, limits, notes })
+    Ok(Prepared {
+        request,
+        org,
+        object,
+        source,
+        plan,
+        grouped,
+        survey,
+        sizing,
+        estimate,
+        limits,
+        notes,
+    })
 }
 
 /// Decides how many rows are sent ahead where the user did not; whether that
@@ -415,29 +436,66 @@ impl Prepared {
     }
 }
 
+/// Puts rows of one parent together, where that was asked for or is wise.
+async fn group(
+    request: &LoadRequest,
+    plan: &Arc<Plan>,
+    object: &ObjectDescription,
+    source: &Arc<CsvSource>,
+    sizing: ChunkSizing,
+    events: &SharedSink,
+) -> Result<Option<Grouped>, PreflightError> {
+    let column = grouping::column(request, plan, object, source.header()).map_err(|problem| {
+        PreflightError::Problems { source_name: request.source.clone(), problems: vec![problem] }
+    })?;
+    let Some(column) = column else { return Ok(None) };
+    let (request, plan) = (request.clone(), Arc::clone(plan));
+    let (source, events) = (Arc::clone(source), Arc::clone(events));
+    let grouped = blocking(move || {
+        let grouping =
+            Grouping { request: &request, plan: &plan, source: &source, sizing, events: &events };
+        grouping.run(&column)
+    });
+    Ok(grouped.await??)
+}
+
+/// What chunks are cut from.
+struct Cut<'a> {
+    source: &'a Arc<CsvSource>,
+    plan: &'a Arc<Plan>,
+    sizing: ChunkSizing,
+    grouped: Option<&'a Grouped>,
+}
+
 async fn run_survey(
     request: &LoadRequest,
-    source: &Arc<CsvSource>,
-    plan: &Arc<Plan>,
-    sizing: ChunkSizing,
+    cut: &Cut<'_>,
     events: SharedSink,
 ) -> Result<Rehearsal, PreflightError> {
-    let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
+    let &Cut { source, plan, sizing, grouped } = cut;
+    let other_order = match grouped {
+        Some(grouped) => grouped.open(source.dialect().delimiter)?,
+        None => None,
+    };
+    // A derived source holds the rows of the window alone.
+    let mut rows = match &other_order {
+        Some(derived) => Window::new(derived.rows(None)?, 0, None),
+        None => Window::new(source.rows(None)?, request.skip, request.limit),
+    };
     // Without a word on duplicates they are only counted, and refused.
     let duplicates = request.duplicates.unwrap_or(Duplicates::Keep);
     let options = chunker_options(plan, sizing, duplicates, 1, request.canary_rows());
     let plan = Arc::clone(plan);
     let total = source.identity().bytes;
+    let index = grouped.map(|grouped| grouped.index.clone());
+    let map = grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
     let found = blocking(move || {
-        rehearse(
-            &mut rows,
-            &mut |batch| {
-                let bytes = batch.offset + batch.bytes.len() as u64;
-                events.announce(Event::ScanProgress { bytes, total });
-                plan.apply(batch)
-            },
-            options,
-        )
+        let chunker = in_order(Chunker::dry(options), index, map);
+        rehearse_with(chunker, &mut rows, &mut |batch| {
+            let bytes = batch.offset + batch.bytes.len() as u64;
+            events.announce(Event::ScanProgress { bytes, total });
+            plan.apply(batch)
+        })
     })
     .await?;
     found.map_err(|error| match error {

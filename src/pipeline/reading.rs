@@ -362,7 +362,7 @@ fn match_results(
                 FailureClass::Capacity => no_room = Some(error.code.to_owned()),
                 _ => {}
             }
-            failures.count(error.code, &error.masked_message(), outcome.row);
+            failures.count(error.code, &error.masked_message(), run.row_of(outcome.row));
             if before > 0 {
                 doubles.extend(duplicate_of(text).map(|record| (outcome.row, record)));
             }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::account::{Account, AccountError};
 use super::books::Books;
+use super::derived::{Derivation, Derived, DerivedError};
 use super::load::drive;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
@@ -24,7 +25,7 @@ use crate::ledger::{
     StoredRun,
 };
 use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::rows::{SourceError, Stretch};
+use crate::rows::{GroupIndex, SourceError, Stretch};
 use crate::salesforce::{CallError, Org};
 use crate::transformer::Plan;
 
@@ -109,6 +110,10 @@ pub enum ResumeError {
     /// The source can't be read.
     #[error("the source can't be read")]
     Source(#[source] SourceError),
+    /// The source was made from another file, and what leads back to it is
+    /// missing or damaged.
+    #[error("the source of the run can't be used")]
+    Derived(#[from] DerivedError),
     /// The source is not the file it was.
     #[error(
         "{} was changed since the run began ({what}); rows cut from it now would not be those \
@@ -224,7 +229,7 @@ impl OpenRun {
             });
         }
         let looked = tokio::task::spawn_blocking(move || look(self)).await;
-        let Looked { open, source, plan, account, chunks, attempts, sources } =
+        let Looked { open, source, derived, groups, plan, account, chunks, attempts, sources } =
             looked.map_err(|_| ResumeError::Interrupted)??;
         let facts = facts(&chunks, &attempts);
         let answers = ask(&org, &facts).await?;
@@ -264,6 +269,8 @@ impl OpenRun {
             org,
             request,
             source: Arc::new(source),
+            derived,
+            groups,
             plan: Arc::new(plan),
             account,
             chunks,
@@ -279,6 +286,8 @@ impl OpenRun {
 struct Looked {
     open: OpenRun,
     source: CsvSource,
+    derived: Option<Derived>,
+    groups: Option<GroupIndex>,
     plan: Plan,
     account: Account,
     chunks: Vec<StoredChunk>,
@@ -293,22 +302,42 @@ fn look(open: OpenRun) -> Result<Looked, ResumeError> {
     };
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
-    let source = open_source(record, &plan)?;
+    let derivation = Derivation::of(record)?;
+    let source = open_source(record, derivation.as_ref(), &open.folder, &plan)?;
+    let (derived, groups) = match &derivation {
+        Some(derivation) => {
+            (derivation.open(&open.folder, &source)?, derivation.groups(&open.folder)?)
+        }
+        None => (None, None),
+    };
     let account = Account::read(&open.ledger, &open.folder)?;
     let (chunks, attempts) = (open.ledger.chunks()?, open.ledger.attempts()?);
-    Ok(Looked { source, plan, account, chunks, attempts, sources, open })
+    Ok(Looked { source, derived, groups, plan, account, chunks, attempts, sources, open })
 }
 
 /// Opens the source again and refuses one that was changed.
-fn open_source(record: &SourceRecord, plan: &Plan) -> Result<CsvSource, ResumeError> {
+fn open_source(
+    record: &SourceRecord,
+    derivation: Option<&Derivation>,
+    folder: &RunFolder,
+    plan: &Plan,
+) -> Result<CsvSource, ResumeError> {
+    let is_ours = derivation.is_some_and(|derivation| derivation.map.is_some());
+    let path = match derivation {
+        Some(derivation) => derivation.path(folder, &record.path),
+        None => record.path.clone(),
+    };
     let options = CsvOptions { delimiter: Some(plan.source.delimiter), ..CsvOptions::default() };
-    let source = open_csv(&record.path, &options).map_err(ResumeError::Source)?;
+    let source = open_csv(&path, &options).map_err(ResumeError::Source)?;
     let now = source.identity();
     let modified = now.modified_ns.and_then(|ns| Timestamp::from_nanosecond(i128::from(ns)).ok());
     let what = if now.bytes != record.bytes {
         "its size"
     } else if now.digest != record.edge_digest {
         "its content"
+    } else if is_ours {
+        // A run folder may be moved.
+        return Ok(source);
     } else if modified != record.modified {
         "its time of change"
     } else if now.inode != record.inode {
@@ -316,7 +345,7 @@ fn open_source(record: &SourceRecord, plan: &Plan) -> Result<CsvSource, ResumeEr
     } else {
         return Ok(source);
     };
-    Err(ResumeError::SourceChanged { path: record.path.clone(), what })
+    Err(ResumeError::SourceChanged { path, what })
 }
 
 fn same_org(one: &str, other: &str) -> bool {
@@ -428,6 +457,8 @@ pub struct Resumable {
     pub request: LoadRequest,
     /// Its source, which is what it was.
     pub source: Arc<CsvSource>,
+    derived: Option<Derived>,
+    groups: Option<GroupIndex>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
     account: Account,
@@ -486,6 +517,8 @@ async fn go_on(
         org,
         request,
         source,
+        derived,
+        groups,
         plan,
         account,
         chunks,
@@ -518,6 +551,8 @@ async fn go_on(
         source,
         plan,
         sizing,
+        derived,
+        groups,
         counted: None,
         taken_up: true,
         closing,

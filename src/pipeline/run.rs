@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::books::Books;
+use super::derived::Derived;
 use super::pacing::{LaneGate, LaneStart, PaceChange, PushBack};
 use super::results::Settled;
-use super::{LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
+use super::{LoadError, LoadRequest, RunFolder, Stop, StopReason};
 use crate::chunker::{ChunkSizing, PlannedChunk};
 use crate::domain::{
-    Event, EventSink, FailureGroups, FailureLimit, JobInfo, SharedSink, Tally, error_chain,
+    Event, EventSink, FailureGroups, FailureLimit, JobInfo, RowNumber, SharedSink, Tally,
+    error_chain,
 };
 use crate::ledger::SharedLedger;
 use crate::poller::Poller;
 use crate::reader::CsvSource;
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
+use crate::rows::GroupIndex;
 use crate::salesforce::Org;
 use crate::transformer::Plan;
 use crate::uploader::{AttemptStep, Uploader};
@@ -40,6 +43,10 @@ pub(super) struct Setup {
     pub(super) source: Arc<CsvSource>,
     pub(super) plan: Arc<Plan>,
     pub(super) sizing: ChunkSizing,
+    /// Where the source was made from another file: what leads back.
+    pub(super) derived: Option<Derived>,
+    /// Where groups lie, if rows of one parent stay together.
+    pub(super) groups: Option<GroupIndex>,
     /// Rows of the source, where they were counted before the start.
     pub(super) counted: Option<u64>,
     /// Whether bodies were recorded by an earlier process, so that they are
@@ -48,22 +55,6 @@ pub(super) struct Setup {
     /// Whether the user closes the run: jobs at work are aborted, nothing is
     /// sent any more, and what is known is final.
     pub(super) closing: bool,
-}
-
-impl From<Prepared> for Setup {
-    fn from(prepared: Prepared) -> Self {
-        Setup {
-            request: prepared.request,
-            org: prepared.org,
-            object: prepared.object.name,
-            source: prepared.source,
-            plan: prepared.plan,
-            sizing: prepared.sizing,
-            counted: prepared.survey.as_ref().map(|survey| survey.read),
-            taken_up: false,
-            closing: false,
-        }
-    }
 }
 
 /// A run at work.
@@ -123,6 +114,11 @@ impl Run {
 
     pub(super) fn with_books<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
         change(&mut locked(&self.books))
+    }
+
+    /// The row that people know a row by: its number in the user's own file.
+    pub(super) fn row_of(&self, row: RowNumber) -> RowNumber {
+        self.setup.derived.as_ref().map_or(row, |derived| derived.row_of(row))
     }
 
     /// The columns as they are sent, for the matcher.

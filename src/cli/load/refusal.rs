@@ -53,6 +53,10 @@ pub(super) fn of(error: &PreflightError) -> CliError {
                     run.folder.display()
                 )
             }),
+        PreflightError::Grouping(_) => CliError::refused("grouping", error_chain(error)).hint(
+            "Putting rows in groups takes the size of the source twice on the disk of --runs-dir; \
+             free space there, or load with --group-by none.",
+        ),
         PreflightError::Ledger(_) | PreflightError::Interrupted => {
             CliError::refused("preflight", error_chain(error))
         }

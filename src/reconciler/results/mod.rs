@@ -238,7 +238,8 @@ impl ResultFiles {
 
     /// Appends the rows of one chunk. `name` is how the source is called in
     /// `bulkhaul__Source`; `outcomes` are those of the chunk in row order
-    /// ([`super::MergedOutcomes`]).
+    /// ([`super::MergedOutcomes`]); `number_of` tells the number that people
+    /// know a row by.
     ///
     /// # Errors
     /// [`ResultError`]; what was appended by then is not taken back, so begin
@@ -249,6 +250,7 @@ impl ResultFiles {
         source: &dyn SourceRows,
         stretch: Stretch,
         outcomes: &mut dyn Iterator<Item = Result<RowOutcome, OutcomeError>>,
+        number_of: &dyn Fn(RowNumber) -> RowNumber,
     ) -> Result<Appended, ResultError> {
         let layout = Layout::new(&self.columns, source);
         let mut prefix = Vec::new();
@@ -266,7 +268,8 @@ impl ResultFiles {
                 appended.tally.read += 1;
                 match next.take() {
                     Some(outcome) if outcome.row == row => {
-                        self.write(&prefix, &layout, &batch, record, &outcome)?;
+                        let number = number_of(row);
+                        self.write(&prefix, &layout, &batch, record, &outcome, number)?;
                         appended.tally.count(outcome.fate);
                         next = next_outcome(outcomes)?;
                     }
@@ -294,12 +297,13 @@ impl ResultFiles {
         batch: &RawBatch,
         record: &RawRecord,
         outcome: &RowOutcome,
+        number: RowNumber,
     ) -> Result<(), ResultError> {
         let kind = ResultKind::of(outcome.fate);
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         line.extend_from_slice(prefix);
-        push_number(&mut line, outcome.row.0);
+        push_number(&mut line, number.0);
         line.push(b',');
         push_number(&mut line, u64::from(outcome.attempts));
         line.push(b',');

@@ -1,0 +1,138 @@
+//! A source that was made from another one: the rows of one parent together,
+//! or the rows of an earlier run. All stages work on it by position; people
+//! are told rows of the original.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::RunFolder;
+use crate::domain::RowNumber;
+use crate::ledger::SourceRecord;
+use crate::reader::{CsvOptions, CsvSource, SourceIdentity, open_csv};
+use crate::rows::{GroupIndex, RowMap, SourceError, SourceRows as _};
+
+/// How a source came about, as the ledger keeps it. File names are relative to
+/// the run's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Derivation {
+    /// Why it was made: `grouped` or `retry`.
+    pub(super) kind: String,
+    /// The file it was made from.
+    pub(super) original: Option<Original>,
+    /// The row map; without one the source is the user's own file.
+    pub(super) map: Option<String>,
+    /// The index of its groups.
+    pub(super) index: Option<String>,
+    /// The column by which it is grouped.
+    pub(super) group_by: Option<String>,
+}
+
+/// The file a source was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Original {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What it is known by.
+    pub(super) identity: SourceIdentity,
+}
+
+/// Why a derived source can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DerivedError {
+    /// The ledger's word on it can't be understood.
+    #[error("the ledger's word on how the source was made can't be understood")]
+    Unknown(#[source] serde_json::Error),
+    /// A file of it can't be read.
+    #[error("{} can't be read", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The original can't be read, or was changed.
+    #[error("the file that the rows come from can't be read")]
+    Original(#[source] SourceError),
+}
+
+/// What the stages need of it beside the source itself.
+#[derive(Debug, Clone)]
+pub(super) struct Derived {
+    /// Positions to rows of the original.
+    pub(super) map: Arc<RowMap>,
+    /// The original, where result files take their columns and order from it;
+    /// `None` where they take them from the derived file.
+    pub(super) original: Option<Arc<CsvSource>>,
+    /// The name in `bulkhaul__Source`.
+    pub(super) name: PathBuf,
+}
+
+impl Derived {
+    /// The row of the original at a position. Where the map can't be read the
+    /// position has to do: it is for people only.
+    pub(super) fn row_of(&self, position: RowNumber) -> RowNumber {
+        self.map.row_of(position).unwrap_or(position)
+    }
+}
+
+impl Derivation {
+    /// What the ledger says of a source.
+    pub(super) fn of(record: &SourceRecord) -> Result<Option<Self>, DerivedError> {
+        let stored = record.derivation.clone();
+        stored.map(serde_json::from_value).transpose().map_err(DerivedError::Unknown)
+    }
+
+    /// Where the source lies: one of ours in the run's folder, wherever that is
+    /// by now.
+    pub(super) fn path(&self, folder: &RunFolder, recorded: &Path) -> PathBuf {
+        match (&self.map, recorded.file_name()) {
+            (Some(_), Some(name)) => folder.path().join(name),
+            _ => recorded.to_owned(),
+        }
+    }
+
+    /// Opens the row map and the original behind it.
+    pub(super) fn open(
+        &self,
+        folder: &RunFolder,
+        source: &CsvSource,
+    ) -> Result<Option<Derived>, DerivedError> {
+        let Some(map) = &self.map else { return Ok(None) };
+        let map = open_map(folder, map)?;
+        let name = self
+            .original
+            .as_ref()
+            .map_or_else(|| source.path().to_owned(), |original| original.path.clone());
+        let original = match &self.original {
+            // Rows in another order than theirs are written by the original.
+            Some(original) if !map.is_ascending() => {
+                let dialect = source.dialect();
+                let options =
+                    CsvOptions { delimiter: Some(dialect.delimiter), ..CsvOptions::default() };
+                let opened = open_csv(&original.path, &options).map_err(DerivedError::Original)?;
+                if opened.identity() != &original.identity {
+                    let path = original.path.clone();
+                    return Err(DerivedError::Original(SourceError::Changed { path }));
+                }
+                Some(Arc::new(opened))
+            }
+            _ => None,
+        };
+        Ok(Some(Derived { map: Arc::new(map), original, name }))
+    }
+
+    /// Opens the index of its groups.
+    pub(super) fn groups(&self, folder: &RunFolder) -> Result<Option<GroupIndex>, DerivedError> {
+        let Some(index) = &self.index else { return Ok(None) };
+        let path = folder.path().join(index);
+        GroupIndex::open(&path).map(Some).map_err(|source| DerivedError::Io { path, source })
+    }
+}
+
+/// Opens a row map of a run's folder.
+pub(super) fn open_map(folder: &RunFolder, name: &str) -> Result<RowMap, DerivedError> {
+    let path = folder.path().join(name);
+    RowMap::open(&path).map_err(|source| DerivedError::Io { path, source })
+}
