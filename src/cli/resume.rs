@@ -80,10 +80,8 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
         // A scheduler may ask once too often: nothing is wrong with that.
         Err(ResumeError::Complete { id, exit_code }) => {
             context.say(&format!("Run {id} is complete; there is nothing to go on with."));
-            if context.global.json {
-                let text = std::fs::read_to_string(open.folder().summary());
-                context.print(&text.unwrap_or_default())?;
-            }
+            drop(open);
+            super::report::again(&folder, context)?;
             return Ok(Exit::from_code(exit_code));
         }
         checked => checked.map_err(|error| refusal(&error, &folder))?,
