@@ -224,7 +224,7 @@ fn steps(plan: &RecoveryPlan) -> Vec<String> {
     }
     if !plan.gone.0.is_empty() {
         steps.push(format!(
-            "{} unknown to the org: once it has said so again, {} will be disputed",
+            "{} no longer known to the org: once it has said so again, {} will be disputed",
             jobs(&plan.gone.0),
             count(plan.gone.1, "row")
         ));
@@ -294,7 +294,18 @@ mod tests {
             judge: 1,
             read_on_from: Some(1_300_001),
         };
-        insta::assert_snapshot!(steps(&plan).join("\n"), @r"");
+        insta::assert_snapshot!(steps(&plan).join("\n"), @r"
+        12 chunks done, 1,200,000 rows
+        fetch the results of 3 jobs (750E to 750G), 30,000 rows
+        watch jobs 750C and 750D to the end, 40,000 rows
+        close job 750B, which may be closed already
+        see which rows of 1 chunk are due again
+        abort job 750A, never closed, and begin anew
+        begin anew where 1 creation of a job was never answered
+        send 2 chunks that were never sent, 20,000 rows
+        job 750H no longer known to the org: once it has said so again, 10,000 rows will be disputed
+        read on from row 1300001
+        ");
         let finished = RecoveryPlan { done: (1, 5), ..RecoveryPlan::default() };
         assert_eq!(steps(&finished), ["1 chunk done, 5 rows"]);
     }

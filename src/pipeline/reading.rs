@@ -25,8 +25,14 @@ use crate::salesforce::OpenTarget;
 
 /// Pauses between readings of the result sets of a complete job that don't add
 /// up, before rows are disputed: the service may show results a moment late.
-const LATE_RESULTS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+const LATE_RESULTS: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
 
 /// Pauses between readings of the sets of a job that failed or was aborted
 /// after it had begun: batches that run may still finish, so two readings in a

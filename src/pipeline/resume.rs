@@ -255,7 +255,10 @@ impl OpenRun {
         let maybe_ours = if unanswered.is_empty() {
             Vec::new()
         } else {
-            jobs_that_may_be_ours(&org, &open.stored, &unanswered, &attempts).await?
+            // For a person to know; a list that can't be had is no reason to wait.
+            jobs_that_may_be_ours(&org, &open.stored, &unanswered, &attempts)
+                .await
+                .unwrap_or_default()
         };
         let mut request = open.request.clone();
         request.lanes = overrides.lanes.unwrap_or(request.lanes);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::books::Books;
@@ -15,7 +16,7 @@ use crate::domain::{
     Event, EventSink, FailureGroups, FailureLimit, JobInfo, RowNumber, SharedSink, Tally,
     error_chain,
 };
-use crate::ledger::SharedLedger;
+use crate::ledger::{NoteRecord, SharedLedger};
 use crate::poller::Poller;
 use crate::reader::CsvSource;
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
@@ -204,12 +205,24 @@ impl Run {
     /// Tells a person something, now and in the summary.
     pub(super) fn note(&self, text: String) {
         self.events.announce(Event::Note { text: text.clone() });
-        self.with_books(|books| {
+        let is_kept = self.with_books(|books| {
             // A summary is for reading; the events have them all (I6).
-            if books.notes.len() < MOST_NOTES {
-                books.notes.push(text);
+            let is_kept = books.notes.len() < MOST_NOTES;
+            if is_kept {
+                books.notes.push(text.clone());
             }
+            is_kept
         });
+        if is_kept && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // So that a report of a run that died has it. Nothing depends on it.
+            let ledger = self.ledger.clone();
+            let note = NoteRecord { at: Timestamp::now(), chunk: None, attempt: None, text };
+            runtime.spawn_blocking(move || {
+                if let Err(error) = ledger.blocking().note(&note) {
+                    tracing::debug!(cause = %error, "a note is not kept");
+                }
+            });
+        }
     }
 }
 
