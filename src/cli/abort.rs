@@ -44,7 +44,7 @@ pub(super) fn run(args: AbortArgs, context: &Context) -> Result<Exit, CliError> 
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        let ended = go(open, context, &connected.org, &progress).await;
+        let ended = Box::pin(go(open, context, &connected.org, &progress)).await;
         connected.close().await;
         let ended = ended?;
         let written = ended.write();

@@ -98,7 +98,7 @@ pub fn find_earlier(
 fn original(source: &SourceRecord) -> SourceIdentity {
     let of_original =
         |name: &str| source.derivation.as_ref()?.pointer(&format!("/original/identity/{name}"));
-    match (of_original("bytes").and_then(|it| it.as_u64()), of_original("digest")) {
+    match (of_original("bytes").and_then(serde_json::Value::as_u64), of_original("digest")) {
         (Some(bytes), Some(digest)) => {
             SourceIdentity { bytes, edge_digest: digest.as_str().unwrap_or_default().to_owned() }
         }

@@ -12,6 +12,7 @@ use super::reading::{FetchedSets, Found, Reading, on_cpu};
 use super::run::Run;
 use crate::domain::{Fate, Operation, RecordId, RowNumber};
 use crate::reconciler::{OutcomeError, OutcomeReader};
+use crate::salesforce::FieldValue;
 
 /// Ids asked for in one query: well below the length a URL may have.
 const IDS_A_QUERY: usize = 200;
@@ -66,9 +67,9 @@ impl Lane<'_> {
         let failed = |source| LaneError::Fetch { job: job.to_owned(), source };
         let number = carried.chunk.number;
         let attempts = self.run().ledger.run(move |ledger| ledger.attempts_of(number)).await?;
-        let first = attempts.into_iter().filter(|attempt| attempt.outcomes.is_some());
+        let mut first = attempts.into_iter().filter(|attempt| attempt.outcomes.is_some());
         let mut since = None;
-        if let Some(first) = first.filter_map(|attempt| attempt.job_id).next() {
+        if let Some(first) = first.find_map(|attempt| attempt.job_id) {
             since = org.job(&first).await.map_err(failed)?.created;
         }
         // Without it nothing is known, and a failure stays one.
@@ -85,7 +86,7 @@ impl Lane<'_> {
                 list.join(",")
             );
             for record in org.query_all_rows(&soql, IDS_A_QUERY).await.map_err(failed)? {
-                let text = |name: &str| record.at(name).map(|value| value.cell());
+                let text = |name: &str| record.at(name).map(FieldValue::cell);
                 let by_us = text("CreatedById").is_some_and(|by| by == org.identity().user_id);
                 let created = text("CreatedDate").unwrap_or_default();
                 let in_time = to_the_second(&created).is_some_and(|created| created >= since);

@@ -315,7 +315,7 @@ fn look(open: OpenRun) -> Result<Looked, ResumeError> {
     };
     let account = Account::read(&open.ledger, &open.folder)?;
     let (chunks, attempts) = (open.ledger.chunks()?, open.ledger.attempts()?);
-    Ok(Looked { source, derived, groups, plan, account, chunks, attempts, sources, open })
+    Ok(Looked { open, source, derived, groups, plan, account, chunks, attempts, sources })
 }
 
 /// Opens the source again and refuses one that was changed.

@@ -3,6 +3,7 @@
 //! same; the forecast of locks; killed and resumed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ fn place() -> (Place, Server, String) {
 
     let mut parents = String::from("Name,Legacy_Id__c\n");
     for parent in 1..=PARENTS {
-        parents += &format!("Company {parent},P-{parent}\n");
+        let _ = writeln!(parents, "Company {parent},P-{parent}");
     }
     let parents = place.file("parents.csv", parents);
     let args = ["load", parents.to_str().unwrap(), "--object", "Account", "--operation"];
@@ -47,7 +48,7 @@ fn place() -> (Place, Server, String) {
     let mut lines = String::from("Name,Account__r.Legacy_Id__c,Line_Key__c,Amount__c\n");
     for line in 1..=LINES {
         for parent in 1..=PARENTS {
-            lines += &format!("L {line},P-{parent},{parent}/{line},{line}.50\n");
+            let _ = writeln!(lines, "L {line},P-{parent},{parent}/{line},{line}.50");
         }
     }
     let lines = place.file("lines.csv", lines).to_str().unwrap().to_owned();

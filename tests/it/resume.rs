@@ -2,6 +2,7 @@
 //! the org, every row once in the result files, whatever the moment was.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ const ROWS: u64 = 5_000;
 fn source(place: &Place) -> String {
     let mut text = String::from("Name,Site\n");
     for row in 1..=ROWS {
-        text += &format!("Company {row},\"Hall {}, north\"\n", row % 97);
+        let _ = writeln!(text, "Company {row},\"Hall {}, north\"", row % 97);
     }
     place.file("companies.csv", text).to_str().unwrap().to_owned()
 }
