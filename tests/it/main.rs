@@ -27,3 +27,4 @@ mod resume;
 mod runs;
 mod secrets;
 mod support;
+mod torture;
