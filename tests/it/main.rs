@@ -17,6 +17,7 @@ mod conservation;
 mod cutting;
 mod documents;
 mod faults;
+mod grouping;
 mod interruptions;
 mod layering;
 mod load;
