@@ -105,6 +105,9 @@ impl LaneError {
         let reason = match call {
             Some(call) if call.is_allowance() => StopReason::Allowance(call.brief()),
             Some(call) if call.is_transient() => StopReason::Unreachable(call.brief()),
+            None if matches!(self, LaneError::Upload(UploadError::EndedByOthers { .. })) => {
+                StopReason::EndedByOthers(text.clone())
+            }
             None if matches!(self, LaneError::StillChanging { .. }) => {
                 StopReason::Unreachable("its results still change".to_owned())
             }
