@@ -207,7 +207,7 @@ pub(super) fn play(scenario: &Scenario, draw: &mut Draw) -> Played {
                 server = org.start();
             }
         }
-        if kills > 0 && draw.percent(80) {
+        if kills > 0 && draw.percent(90) {
             kills -= 1;
             if running.pass_lines(lines(draw)) {
                 told += running.seen();
@@ -231,8 +231,8 @@ pub(super) fn play(scenario: &Scenario, draw: &mut Draw) -> Played {
 
 /// How far it comes before it is killed: often early, seldom late.
 fn lines(draw: &mut Draw) -> usize {
-    let far = draw.between(0, 14);
-    usize::try_from(far * far * draw.between(1, 3) / 2).unwrap()
+    let far = draw.between(0, 12);
+    usize::try_from(far * far * draw.between(1, 3) / 4).unwrap()
 }
 
 /// Whether there is a run to resume. What died before it had one left nothing.

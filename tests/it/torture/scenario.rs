@@ -129,14 +129,14 @@ impl Scenario {
         let mut draw = Draw::new(seed);
         let kind = KINDS[usize::try_from(seed % 5).unwrap()];
         let rows = draw.between(200, 900);
-        let purge = seed % 19 == 11;
+        let purge = seed % 23 == 20;
         let mut faults = format!(
             "seed={seed},rows-per-second={},calm-after={}",
             draw.between(600, 6_000),
             draw.between(150, 500)
         );
-        for _ in 0..draw.between(2, 7) {
-            let (call, share) = (draw.of(&CALLS), draw.between(2, 9));
+        for _ in 0..draw.between(3, 9) {
+            let (call, share) = (draw.of(&CALLS), draw.between(2, 12));
             write!(faults, ",{call}={share}%").unwrap();
         }
         if draw.percent(30) {
@@ -165,12 +165,12 @@ impl Scenario {
             kind,
             rows,
             ragged_from: draw.percent(40).then(|| draw.between(1, rows)),
-            chunk_rows: draw.between(25, 160),
+            chunk_rows: draw.between(15, 120),
             lanes: draw.between(1, 5),
             serial,
             row_attempts: draw.between(1, 4),
             faults,
-            kills: draw.between(1, 7),
+            kills: draw.between(2, 9),
             org_kills: if draw.percent(50) { draw.between(1, 2) } else { 0 },
             purge,
         };
