@@ -237,6 +237,19 @@ impl Server {
         records.iter().map(|job| (text(&job["id"]), text(&job["state"]))).collect()
     }
 
+    /// Every job as the org tells of it by itself, in the order of creation.
+    pub(crate) fn job_infos(&self) -> Vec<serde_json::Value> {
+        let all = self.jobs();
+        let one = |id: &String| self.see(&format!("/services/data/v66.0/jobs/ingest/{id}"));
+        all.keys().map(one).collect()
+    }
+
+    /// Records of an object, by COUNT().
+    pub(crate) fn count(&self, object: &str) -> u64 {
+        let path = format!("/services/data/v66.0/query?q=SELECT+COUNT()+FROM+{object}");
+        self.see(&path)["totalSize"].as_u64().unwrap()
+    }
+
     pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
         send_signal(&self.child, name);
         self.child.wait().unwrap().code()
