@@ -176,7 +176,9 @@ impl Ledger {
                 state,
                 AttemptState::Lost | AttemptState::GivenUp | AttemptState::Aborting
             );
-            let part_of_known = state.is_final() && accounted && attempt.rows.is_some();
+            // Of a job that the org no longer had the end was never seen: its
+            // rows are disputed, which is an account of them, too.
+            let part_of_known = accounted && attempt.rows.is_some();
             if !harmless && !part_of_known {
                 return Err(LedgerError::NotAgain { chunk, attempt: number, state });
             }

@@ -20,7 +20,7 @@ use super::recovery::Next;
 use super::results::Settled;
 use super::run::Run;
 use super::work::Work;
-use crate::chunker::{Body, PlannedChunk};
+use crate::chunker::PlannedChunk;
 use crate::domain::{
     AttemptEvent, Event, FailureGroups, JobFailureClass, JobInfo, JobState, Tally, error_chain,
 };
@@ -105,6 +105,9 @@ impl LaneError {
         let reason = match call {
             Some(call) if call.is_allowance() => StopReason::Allowance(call.brief()),
             Some(call) if call.is_transient() => StopReason::Unreachable(call.brief()),
+            None if matches!(self, LaneError::Upload(UploadError::EndedByOthers { .. })) => {
+                StopReason::EndedByOthers(text.clone())
+            }
             None if matches!(self, LaneError::StillChanging { .. }) => {
                 StopReason::Unreachable("its results still change".to_owned())
             }
@@ -481,10 +484,13 @@ impl<'a> Lane<'a> {
         sent.read = 0;
         sent.rejected = 0;
         self.run.reconciled(number, &sent, failures);
-        if let Body::Spool { file } = &chunk.body {
-            // One that stays costs disk only; it is private.
-            let _ = std::fs::remove_file(self.run.folder.spool_dir().join(file));
-        }
+        // Within one process each part removes its own.
+        let attempts_of = if self.run.setup.taken_up {
+            self.run.ledger.run(move |ledger| ledger.attempts_of(number)).await?
+        } else {
+            Vec::new()
+        };
+        self.run.remove_spools(chunk, &attempts_of);
         Ok(Done::Settled(self.run.settled(chunk, attempts, None)))
     }
 

@@ -126,10 +126,7 @@ fn take_up(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result<
                 .iter()
                 .filter(|attempt| attempt.outcomes.is_some())
                 .map(|attempt| attempt.number);
-            if let ChunkBody::Spool { file } = &chunk.body {
-                // A crash may have left it behind.
-                let _ = std::fs::remove_file(run.folder.spool_dir().join(file));
-            }
+            run.remove_spools(&chunk, &attempts);
             let done = run.settled(&chunk, accounted, stored.settled_file.as_deref());
             sink.settled.blocking_send(done).is_ok()
         } else {

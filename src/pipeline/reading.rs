@@ -24,15 +24,23 @@ use crate::reconciler::{
 use crate::salesforce::OpenTarget;
 
 /// Pauses between readings of the result sets of a complete job that don't add
-/// up, before rows are disputed: the service may show results a moment late.
-const LATE_RESULTS: [Duration; 6] = [
+/// up: the service may show results a moment late, and a download may end early
+/// without an error. Rows are disputed only when two readings in a row agree on
+/// what is missing, and not before [`LATE_AT_LEAST`] of them.
+const LATE_RESULTS: [Duration; 9] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-    Duration::from_secs(15),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+    Duration::from_mins(1),
 ];
+
+/// So many readings are made before rows of a complete job are disputed.
+const LATE_AT_LEAST: usize = 4;
 
 /// Pauses between readings of the sets of a job that failed or was aborted
 /// after it had begun: batches that run may still finish, so two readings in a
@@ -75,8 +83,9 @@ pub(super) struct Reading {
 pub(super) type Found = HashMap<RowNumber, (Fate, RecordId)>;
 
 impl Lane<'_> {
-    /// Fetches and matches until the sets add up. Those of a job that was
-    /// aborted or failed may still grow, so two readings have to agree (I1).
+    /// Fetches and matches until the sets add up, or two readings agree that
+    /// they don't. Those of a job that was aborted or failed may still grow, so
+    /// of them two readings have to agree in any case (I1).
     pub(super) async fn read_results(
         &self,
         chunk: &PlannedChunk,
@@ -97,16 +106,17 @@ impl Lane<'_> {
         // cut short, that shows.
         let mut have = !may_grow && self.run().setup.taken_up && files.are_there();
         let mut before: Option<String> = None;
-        for pause in pauses.iter().copied().map(Some).chain([None]) {
+        for (reading, pause) in pauses.iter().copied().map(Some).chain([None]).enumerate() {
             let fetched = std::mem::take(&mut have);
             let read = self.read_once(carried, job, attempt, &files, fetched).await;
             match (read, pause) {
-                (Ok(found), pause) => {
+                (Ok(found), _) => {
                     let digest = &found.outcomes.digest;
+                    let agree = before.as_ref() == Some(digest);
                     let settled = if may_grow {
-                        before.as_ref() == Some(digest)
+                        agree
                     } else {
-                        found.proof.shortfall == 0 || pause.is_none()
+                        found.proof.shortfall == 0 || (agree && reading + 1 >= LATE_AT_LEAST)
                     };
                     if settled {
                         self.check_counters(chunk, job, info, &found.proof);

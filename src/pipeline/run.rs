@@ -11,12 +11,12 @@ use super::derived::Derived;
 use super::pacing::{LaneGate, LaneStart, PaceChange, PushBack};
 use super::results::Settled;
 use super::{LoadError, LoadRequest, RunFolder, Stop, StopReason};
-use crate::chunker::{ChunkSizing, PlannedChunk};
+use crate::chunker::{Body, ChunkSizing, PlannedChunk};
 use crate::domain::{
     Event, EventSink, FailureGroups, FailureLimit, JobInfo, RowNumber, SharedSink, Tally,
     error_chain,
 };
-use crate::ledger::{NoteRecord, SharedLedger};
+use crate::ledger::{NoteRecord, SharedLedger, StoredAttempt};
 use crate::poller::Poller;
 use crate::reader::CsvSource;
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
@@ -193,6 +193,22 @@ impl Run {
         outcomes.extend(attempts.into_iter().map(|attempt| self.folder.outcomes(number, attempt)));
         outcomes.extend(settled_file.map(|file| self.folder.outcome_dir().join(file)));
         Settled { number, stretch: chunk.stretch, outcomes }
+    }
+
+    /// Removes the spools of a chunk that is done: its own, those of attempts
+    /// that carried a part of it, and one that was written for an attempt that
+    /// never began. A crash may have left any of them behind.
+    pub(super) fn remove_spools(&self, chunk: &PlannedChunk, attempts: &[StoredAttempt]) {
+        let own = match &chunk.body {
+            Body::Spool { file } => Some(file.clone()),
+            _ => None,
+        };
+        let parts = attempts.iter().filter_map(|attempt| attempt.attempt.body_file.clone());
+        let next = attempts.last().map(|last| self.folder.part_name(chunk.number, last.number + 1));
+        for file in own.into_iter().chain(parts).chain(next) {
+            // One that stays costs disk only; it is private.
+            let _ = std::fs::remove_file(self.folder.spool_dir().join(file));
+        }
     }
 
     /// Something of ours broke; the run winds down.

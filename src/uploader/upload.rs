@@ -15,6 +15,9 @@ use crate::salesforce::{BytesSent, CallError, Kind, Org, UploadBody};
 /// hours), so the fresh attempt doesn't wait for long.
 const ABORT_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What the org answers when a job is no longer Open.
+const NOT_OPEN: &str = "INVALIDJOBSTATE";
+
 /// A chunk as the uploader needs it.
 pub struct ChunkBody {
     /// Chunk number, from 1.
@@ -72,6 +75,15 @@ pub enum UploadError {
         /// The last call's error.
         source: CallError,
     },
+    /// Somebody else ended the job in the org before it was closed; nothing of
+    /// the chunk was processed.
+    #[error("chunk {chunk}: job {job} was ended by somebody else in the org before it was closed")]
+    EndedByOthers {
+        /// Chunk number.
+        chunk: u64,
+        /// Job id.
+        job: String,
+    },
     /// The ledger can't be written.
     #[error("the ledger can't be written")]
     Ledger(#[from] LedgerError),
@@ -84,7 +96,7 @@ impl UploadError {
             UploadError::Call { source, .. } | UploadError::CloseUnknown { source, .. } => {
                 Some(source)
             }
-            UploadError::Ledger(_) => None,
+            UploadError::EndedByOthers { .. } | UploadError::Ledger(_) => None,
         }
     }
 }
@@ -251,11 +263,10 @@ impl Uploader {
             Err(source) => return Err(UploadError::Call { chunk: chunk.chunk, source }),
         }
         if state == AttemptState::Aborting {
-            attempt.abort(job).await?;
+            Ok(attempt.abort(job).await?)
         } else {
-            attempt.give_up(job, StepDetail::default()).await?;
+            Ok(attempt.give_up(job, StepDetail::default()).await?)
         }
-        Ok(Abandoned::Unclosed)
     }
 
     /// Brings an attempt of an earlier process, which may have closed its job,
@@ -282,10 +293,21 @@ impl Uploader {
     async fn attempt(&self, chunk: &ChunkBody) -> Result<Closed, Unclosed> {
         let mut attempt = Attempt::begin(self, chunk).await?;
         let job = attempt.create().await?;
-        attempt.send_body(&job).await?;
-        attempt.close(&job).await?;
+        match attempt.send_body(&job).await? {
+            Sent::Taken => attempt.close(&job).await?,
+            Sent::ClosedByOthers => attempt.tell_closed(&job),
+        }
         Ok(Closed { attempt: attempt.number, job })
     }
+}
+
+/// What became of an upload.
+enum Sent {
+    /// The org took the body.
+    Taken,
+    /// It was refused or its fate is unknown, and the job turned out to be
+    /// closed by somebody else.
+    ClosedByOthers,
 }
 
 /// One attempt on its way.
@@ -342,7 +364,7 @@ impl<'a> Attempt<'a> {
         Err(Unclosed::TryAgain { attempt: self.number, error, lost: true })
     }
 
-    async fn send_body(&self, job: &str) -> Result<(), Unclosed> {
+    async fn send_body(&self, job: &str) -> Result<Sent, Unclosed> {
         self.step(AttemptEvent::UploadStarted, StepDetail::default()).await?;
         let events = Arc::clone(&self.uploader.events);
         let chunk = self.chunk.chunk;
@@ -350,11 +372,18 @@ impl<'a> Attempt<'a> {
             Arc::new(move |bytes| events.announce(Event::UploadProgress { chunk, bytes }));
         let Err(error) = self.uploader.org.upload(job, &self.chunk.body, &sent).await else {
             self.step(AttemptEvent::BodyTaken, StepDetail::default()).await?;
-            return Ok(());
+            return Ok(Sent::Taken);
         };
         // Whether or not data arrived, an Open job processes nothing; but it
         // takes one upload only, so this job is of no more use.
-        self.give_up(job, detail_of(&error)).await?;
+        match self.give_up(job, detail_of(&error)).await? {
+            Abandoned::ClosedByOthers => return Ok(Sent::ClosedByOthers),
+            Abandoned::Unclosed => {}
+        }
+        if error.code.as_deref() == Some(NOT_OPEN) {
+            let (chunk, job) = (self.chunk.chunk, job.to_owned());
+            return Err(Unclosed::Final(UploadError::EndedByOthers { chunk, job }));
+        }
         // A body that can't be read here won't be readable for another job.
         let local = error.kind == Kind::Local;
         if !local && (error.is_transient() || !error.certainly_did_not_happen()) {
@@ -365,25 +394,39 @@ impl<'a> Attempt<'a> {
 
     /// Aborts a job whose close was never attempted. When that fails, the
     /// ledger keeps `aborting`, and recovery tries once more.
-    async fn give_up(&self, job: &str, why: StepDetail) -> Result<(), LedgerError> {
+    async fn give_up(&self, job: &str, why: StepDetail) -> Result<Abandoned, LedgerError> {
         self.step(AttemptEvent::GiveUp, why).await?;
         self.abort(job).await
     }
 
-    async fn abort(&self, job: &str) -> Result<(), LedgerError> {
-        let answer = tokio::time::timeout(ABORT_PATIENCE, self.uploader.org.abort(job)).await;
-        let ended = match answer {
-            Ok(Ok(_)) => true,
-            // It ended without us, or is gone.
-            Ok(Err(error)) => {
-                error.says_no_such_job() || error.code.as_deref() == Some("INVALIDJOBSTATE")
+    async fn abort(&self, job: &str) -> Result<Abandoned, LedgerError> {
+        let org = &self.uploader.org;
+        let ended = tokio::time::timeout(ABORT_PATIENCE, async {
+            match org.abort(job).await {
+                Ok(_) => Some(JobState::Aborted),
+                Err(error) if error.says_no_such_job() => Some(JobState::Aborted),
+                // It ended without us; what was closed by somebody else may have
+                // processed the rows, so they must not go again (I2).
+                Err(error) if error.code.as_deref() == Some(NOT_OPEN) => {
+                    org.job(job).await.ok().map(|info| match info.records_processed {
+                        Some(1..) => JobState::JobComplete,
+                        _ => info.state,
+                    })
+                }
+                Err(_) => None,
             }
-            Err(_) => false,
-        };
-        if ended {
-            self.step(AttemptEvent::AbortSeen, StepDetail::default()).await?;
+        });
+        match ended.await {
+            Ok(Some(JobState::Aborted | JobState::Failed)) => {
+                self.step(AttemptEvent::AbortSeen, StepDetail::default()).await?;
+            }
+            Ok(Some(JobState::UploadComplete | JobState::InProgress | JobState::JobComplete)) => {
+                self.step(AttemptEvent::CloseSeen, StepDetail::default()).await?;
+                return Ok(Abandoned::ClosedByOthers);
+            }
+            Ok(Some(JobState::Open) | None) | Err(_) => {}
         }
-        Ok(())
+        Ok(Abandoned::Unclosed)
     }
 
     async fn close(&self, job: &str) -> Result<(), Unclosed> {
@@ -425,12 +468,16 @@ impl<'a> Attempt<'a> {
             tokio::time::sleep(pause).await;
         }
         self.step(AttemptEvent::CloseSeen, StepDetail::default()).await?;
+        self.tell_closed(job);
+        Ok(())
+    }
+
+    fn tell_closed(&self, job: &str) {
         self.uploader.events.announce(Event::Uploaded {
             chunk: self.chunk.chunk,
             job: job.to_owned(),
             rows: self.chunk.rows,
         });
-        Ok(())
     }
 
     fn over(&self, source: CallError) -> Unclosed {

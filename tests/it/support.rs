@@ -140,11 +140,43 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Server {
+        Server::try_start(arguments).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`Server::start`]; what it said when it didn't come up.
+    pub(crate) fn try_start(arguments: &[&str]) -> Result<Server, String> {
         let mut child = serve(arguments).arg("--json").spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let announcement = serde_json::from_str(&line).unwrap();
-        Server { child, announcement }
+        let Ok(mut announcement) = serde_json::from_str::<serde_json::Value>(&line) else {
+            let output = child.wait_with_output().unwrap();
+            return Err(String::from_utf8(output.stderr).unwrap());
+        };
+        // An org on disk keeps its secret in a file.
+        if announcement["client_secret"].is_null() {
+            let file = announcement["credentials_file"].as_str().unwrap();
+            let credentials: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            announcement["client_secret"] = credentials["client_secret"].clone();
+        }
+        Ok(Server { child, announcement })
+    }
+
+    /// Kills it on the spot (SIGKILL).
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Stops it in order; the faults it made, by name.
+    pub(crate) fn stop(mut self) -> BTreeMap<String, u64> {
+        send_signal(&self.child, "TERM");
+        let mut rest = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
+        self.child.wait().unwrap();
+        let Some(line) = rest.lines().next_back() else { return BTreeMap::new() };
+        let told: serde_json::Value = serde_json::from_str(line).unwrap();
+        serde_json::from_value(told["faults"].clone()).unwrap()
     }
 
     /// An org in memory on a free port.
@@ -211,6 +243,19 @@ impl Server {
         records.iter().map(|job| (text(&job["id"]), text(&job["state"]))).collect()
     }
 
+    /// Every job as the org tells of it by itself, in the order of creation.
+    pub(crate) fn job_infos(&self) -> Vec<serde_json::Value> {
+        let all = self.jobs();
+        let one = |id: &String| self.see(&format!("/services/data/v66.0/jobs/ingest/{id}"));
+        all.keys().map(one).collect()
+    }
+
+    /// Records of an object, by COUNT().
+    pub(crate) fn count(&self, object: &str) -> u64 {
+        let path = format!("/services/data/v66.0/query?q=SELECT+COUNT()+FROM+{object}");
+        self.see(&path)["totalSize"].as_u64().unwrap()
+    }
+
     pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
         send_signal(&self.child, name);
         self.child.wait().unwrap().code()
@@ -264,6 +309,21 @@ impl Watched {
             }
         }
         None
+    }
+
+    /// Reads on by so many lines; whether it still goes on.
+    pub(crate) fn pass_lines(&mut self, lines: usize) -> bool {
+        for _ in 0..lines {
+            let Some(line) = self.lines.next() else { return false };
+            self.seen += &line.unwrap();
+            self.seen.push('\n');
+        }
+        true
+    }
+
+    /// What it told so far.
+    pub(crate) fn seen(&self) -> &str {
+        &self.seen
     }
 
     pub(crate) fn signal(&self, name: &str) {
