@@ -12,6 +12,7 @@
 //! | [`salesforce`] | all that speaks to an org |
 //! | [`reader`] | source files to row batches |
 //! | [`transformer`] | rows into the form Salesforce takes |
+//! | [`grouper`] | rows of one parent together |
 //! | [`chunker`] | rows to chunks, cut at record borders |
 //! | [`uploader`] | a chunk to a closed job |
 //! | [`poller`] | a closed job to its terminal state |
@@ -27,6 +28,7 @@ pub mod chunker;
 pub mod cli;
 pub mod domain;
 pub mod generator;
+pub mod grouper;
 pub mod ledger;
 #[cfg(feature = "local-org")]
 pub mod local_org;

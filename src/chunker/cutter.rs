@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::body::{Body, PlannedChunk};
+use super::groups::{Filled, Groups};
 use super::keys::{Duplicates, Keys};
 use super::open::{OpenBody, OpenChunk, Output, Rejected};
 use super::sizing::ChunkSizing;
 use crate::domain::{Fate, LineEnding, RowNumber, RowOutcome};
 use crate::rows::{
-    EncodedBatch, EncodedRow, RawBatch, Rejection, SourceError, SourceRows, Stretch,
+    EncodedBatch, EncodedRow, GroupIndex, RawBatch, Rejection, RowMap, SourceError, SourceRows,
+    Stretch,
 };
 
 /// Rows a chunk rejects at most before it is cut: their reasons wait in memory
@@ -69,7 +71,8 @@ pub enum ChunkError {
         /// What the system said.
         source: io::Error,
     },
-    /// The source can't be read (again).
+    /// The source, or what was derived with it (its group index, its row map),
+    /// can't be read (again).
     #[error("the source can't be read")]
     Source(#[from] SourceError),
     /// A row batch comes out of order, or with the encoding of another batch:
@@ -93,6 +96,10 @@ pub struct Chunker {
     open: Option<OpenChunk>,
     /// The last row taken, of whatever chunk.
     last_row: Option<RowNumber>,
+    /// Where rows belong together, if that is to be heeded.
+    groups: Option<Groups>,
+    /// How rows are called where people see them, if they were put in order.
+    row_map: Option<Arc<RowMap>>,
 }
 
 impl Chunker {
@@ -105,6 +112,8 @@ impl Chunker {
             number,
             open: None,
             last_row: None,
+            groups: None,
+            row_map: None,
         }
     }
 
@@ -112,7 +121,37 @@ impl Chunker {
     /// writes nothing.
     pub fn dry(options: ChunkerOptions) -> Self {
         let number = options.first_number;
-        Chunker { options, output: None, number, open: None, last_row: None }
+        Chunker {
+            options,
+            output: None,
+            number,
+            open: None,
+            last_row: None,
+            groups: None,
+            row_map: None,
+        }
+    }
+
+    /// Has chunks end where groups do, so that no group is parted that fits
+    /// into a chunk, nor lies in two batches of the org if it fits into one.
+    /// The index must be that of the rows given.
+    ///
+    /// Rows that leave a chunk again for their key (`--duplicates`) move those
+    /// behind them up; where their twin stands in a later batch of the chunk,
+    /// a group between the two may come to lie in two batches.
+    #[must_use]
+    pub fn in_groups(mut self, index: GroupIndex) -> Self {
+        self.groups = Some(Groups::new(index));
+        self
+    }
+
+    /// Has people told the rows of the original source where rows come from a
+    /// derived one: in the reasons of rejections and in the example of a
+    /// duplicate. All else stays in positions.
+    #[must_use]
+    pub fn told_by(mut self, map: Arc<RowMap>) -> Self {
+        self.row_map = Some(map);
+        self
     }
 
     /// Takes the next row batch and what it was encoded to.
@@ -168,8 +207,10 @@ impl Chunker {
                 (alone > sizing.max_bytes)
                     .then_some(Rejection::LargerThanChunk { bytes: alone, limit: sizing.max_bytes })
             });
+            let parts = self.parts(number)?;
             if let Some(open) = &self.open {
-                let is_full = open.rejected.len() >= MAX_REJECTED
+                let is_full = parts
+                    || open.rejected.len() >= MAX_REJECTED
                     || (rejection.is_none()
                         && (open.rows.len() >= most_rows(open.number)
                             || open.bytes + alone > sizing.max_bytes));
@@ -205,6 +246,9 @@ impl Chunker {
                 keys.sent(length);
             }
             open.rows.push(number);
+            if let Some(groups) = &mut self.groups {
+                groups.sent((record.next - record.start) as usize + added.len(), length);
+            }
             if *row == EncodedRow::Same && open.continues_span(place, self.output.is_none()) {
                 open.bytes += text.len() as u64;
                 open.add_line_end = lacks_line_end.then_some(self.options.line_ending);
@@ -236,6 +280,42 @@ impl Chunker {
             }
         }
         self.flush(batch, &mut run)
+    }
+
+    /// Whether the chunk in the making must end before a row for the sake of
+    /// what begins with it.
+    fn parts(&mut self, row: RowNumber) -> Result<bool, ChunkError> {
+        let Some(groups) = &mut self.groups else { return Ok(false) };
+        let Some(begins) = groups.meet(row)? else {
+            return Ok(false);
+        };
+        Ok(self.open.as_ref().is_some_and(|open| {
+            let leaving = open.keys.as_ref().map_or(0, Keys::leaving);
+            let rows = open.rows.len().saturating_sub(leaving);
+            let bytes = open.bytes + self.options.header_line.len() as u64;
+            groups.part(begins, Filled { rows, bytes }, self.options.sizing)
+        }))
+    }
+
+    /// How a row is called where people see it.
+    fn told(&self, row: RowNumber) -> Result<RowNumber, ChunkError> {
+        let Some(map) = &self.row_map else { return Ok(row) };
+        let failed = |source| SourceError::Io { path: map.path().to_owned(), source };
+        Ok(map.row_of(row).map_err(failed)?)
+    }
+
+    /// Why a row is rejected, in words. An offset in a derived source would
+    /// tell nobody anything.
+    fn reason(&self, rejection: Rejection, offset: u64) -> Result<String, ChunkError> {
+        let columns = &self.options.columns;
+        Ok(match rejection {
+            _ if self.row_map.is_none() => rejection.reason(columns, offset),
+            Rejection::DuplicateKey { column, row } => {
+                let row = self.told(RowNumber(row))?.0;
+                Rejection::DuplicateKey { column, row }.reason_without_place(columns)
+            }
+            _ => rejection.reason_without_place(columns),
+        })
     }
 
     /// Hands out the last chunk.
@@ -319,12 +399,16 @@ impl Chunker {
                 tier: None,
                 attempts: 0,
                 id: None,
-                error: Some(rejection.reason(&self.options.columns, *offset)),
+                error: Some(self.reason(*rejection, *offset)?),
             };
             sink.rejected(open.number, outcome).map_err(ChunkError::Sink)?;
         }
         let unique = if open.rows.is_empty() { None } else { open.texts.first_unique() };
         let keys = open.keys.as_ref();
+        let duplicate_example = match keys.and_then(|keys| keys.example) {
+            Some((row, twin)) => Some((self.told(row)?, self.told(twin)?)),
+            None => None,
+        };
         sink.planned(PlannedChunk {
             number: open.number,
             stretch: open.stretch,
@@ -337,7 +421,7 @@ impl Chunker {
             add_line_end: open.add_line_end,
             unique_text: unique.and_then(|at| self.options.text_columns.get(at).copied()),
             duplicates: keys.map_or(0, |keys| keys.duplicates),
-            duplicate_example: keys.and_then(|keys| keys.example),
+            duplicate_example,
             changes: open.changes,
             rows: open.rows,
         })

@@ -149,6 +149,11 @@ impl Keys {
         &self.lengths
     }
 
+    /// How many rows must leave, as far as is known.
+    pub(super) fn leaving(&self) -> u64 {
+        self.leavers.len() as u64
+    }
+
     /// The rows that must leave, in order.
     pub(super) fn take_leavers(&mut self) -> Vec<Leaver> {
         let mut leavers = std::mem::take(&mut self.leavers);

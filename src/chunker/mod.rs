@@ -17,6 +17,8 @@
 //!   upsert key, and batches run in no certain order.
 //! - Rows of a chunk that are sent again become a spool of their own, taken from
 //!   the body as it was sent ([`write_parts`]).
+//! - Rows of one parent stay in one chunk, and in one batch of its job where
+//!   they fit, if the chunker is given a group index ([`Chunker::in_groups`]).
 //! - Memory per chunk: a few bytes for each of its rows where keys or unique
 //!   columns are watched, plus at most [`MAX_REJECTED`] reasons (I6).
 //!
@@ -25,6 +27,7 @@
 
 mod body;
 mod cutter;
+mod groups;
 mod keys;
 mod open;
 mod part;
@@ -36,7 +39,7 @@ pub use body::{Body, PlannedChunk, open_body, open_rows};
 pub use cutter::{ChunkError, ChunkSink, Chunker, ChunkerOptions, MAX_REJECTED};
 pub use keys::Duplicates;
 pub use part::{Part, PartError, PartSpec, digest_of, write_parts};
-pub use rehearsal::{Rehearsal, rehearse};
+pub use rehearsal::{Rehearsal, rehearse, rehearse_with};
 pub use sizing::ChunkSizing;
 
 #[cfg(test)]

@@ -59,8 +59,19 @@ pub fn rehearse(
     encode: &mut dyn FnMut(&RawBatch) -> EncodedBatch,
     options: ChunkerOptions,
 ) -> Result<Rehearsal, ChunkError> {
+    rehearse_with(Chunker::dry(options), rows, encode)
+}
+
+/// As [`rehearse`], with a dry chunker that was told of groups.
+///
+/// # Errors
+/// As [`rehearse`].
+pub fn rehearse_with(
+    mut chunker: Chunker,
+    rows: &mut dyn RowStream,
+    encode: &mut dyn FnMut(&RawBatch) -> EncodedBatch,
+) -> Result<Rehearsal, ChunkError> {
     let mut found = Rehearsal::default();
-    let mut chunker = Chunker::dry(options);
     while let Some(batch) = rows.next_batch()? {
         chunker.push(&batch, &encode(&batch), &mut found)?;
     }

@@ -11,8 +11,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::*;
 use crate::domain::{LineEnding, RowNumber, RowOutcome};
 use crate::rows::{
-    Changes, Dialect, EMPTY_HASH, EncodedBatch, EncodedRow, RawBatch, RecordChanges,
-    RecordSplitter, Rejection, RowFault, RowStream, SourceError, SourceRows, Stretch,
+    Changes, Dialect, EMPTY_HASH, EncodedBatch, EncodedRow, GroupIndex, GroupIndexWriter, GroupRun,
+    Parcel, RawBatch, RecordChanges, RecordSplitter, Rejection, RowFault, RowMap, RowMapWriter,
+    RowStream, SourceError, SourceRows, Stretch,
 };
 
 const COMMA: Dialect = Dialect { delimiter: b',', quote: b'"', line_ending: LineEnding::Lf };
@@ -358,4 +359,111 @@ fn a_batch_out_of_order_or_with_another_encoding_is_refused() {
     chunker.push(&batch, &encode(&batch), &mut taken).unwrap();
     let error = chunker.push(&batch, &encode(&batch), &mut taken).unwrap_err();
     assert_eq!(error.to_string(), "the row batch that begins with row 1 is not the next one");
+}
+
+/// A group index of parcels of groups `(rows, bytes)`, for batches of 4 rows.
+fn index(dir: &Path, parcels: &[&[(u64, u64)]]) -> GroupIndex {
+    let path = dir.join("grouped.groups");
+    let mut writer = GroupIndexWriter::create(&path, RowNumber(1), 4).unwrap();
+    for groups in parcels {
+        let mut parcel = Parcel::default();
+        for &(rows, bytes) in *groups {
+            parcel.push(GroupRun { rows, sent: rows, bytes, loose: false });
+        }
+        writer.push(&parcel).unwrap();
+    }
+    writer.finish().unwrap();
+    GroupIndex::open(&path).unwrap()
+}
+
+/// The rows of the chunks that a text is cut into.
+fn cut_in_groups(text: &str, options: ChunkerOptions, parcels: &[&[(u64, u64)]]) -> Vec<String> {
+    let source =
+        Arc::new(Text { text: Bytes::from(text.to_owned()), header: vec!["A".to_owned()] });
+    let dir = tempfile::tempdir().unwrap();
+    let index = index(dir.path(), parcels);
+    let mut taken = Taken::default();
+    let mut chunker = Chunker::new(options.clone(), source.clone(), dir.path().to_owned())
+        .in_groups(index.clone());
+    let mut rows = source.rows(None).unwrap();
+    while let Some(batch) = rows.next_batch().unwrap() {
+        chunker.push(&batch, &encode(&batch), &mut taken).unwrap();
+    }
+    chunker.finish(&mut taken).unwrap();
+    let dry = Chunker::dry(options).in_groups(index);
+    let found = rehearse_with(dry, &mut *source.rows(None).unwrap(), &mut encode).unwrap();
+    assert_eq!(found.jobs, taken.chunks.iter().filter(|c| !c.rows.is_empty()).count() as u64);
+    taken.chunks.iter().map(|chunk| String::from(chunk.rows.clone())).collect()
+}
+
+#[test]
+fn chunks_end_before_a_parcel_that_does_not_fit_or_would_begin_in_a_batch() {
+    let text = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
+    let cut = |rows, parcels: &[&[(u64, u64)]]| cut_in_groups(text, options(rows, 1000), parcels);
+    let full: &[&[(u64, u64)]] = &[&[(3, 6), (1, 2)], &[(2, 4), (2, 4)], &[(2, 4)]];
+    assert_eq!(cut(100, full), ["1-10"]);
+    assert_eq!(cut(9, full), ["1-8", "9-10"], "the last one does not fit");
+    assert_eq!(cut(8, full), ["1-8", "9-10"]);
+    assert_eq!(cut(7, full), ["1-4", "5-10"]);
+    assert_eq!(cut(5, full), ["1-4", "5-8", "9-10"]);
+    let half: &[&[(u64, u64)]] = &[&[(3, 6)], &[(3, 6)], &[(4, 8)]];
+    assert_eq!(cut(100, half), ["1-3", "4-6", "7-10"]);
+    // A group larger than a chunk is cut where the chunk is full.
+    assert_eq!(cut(4, &[&[(10, 20)]]), ["1-4", "5-8", "9-10"]);
+    // Rows that the index doesn't know are cut as ever.
+    assert_eq!(cut(100, &[&[(3, 6)]]), ["1-10"]);
+}
+
+#[test]
+fn a_row_that_leaves_a_batch_short_ends_the_chunk_with_the_batch() {
+    // The third row is rejected: the next parcel would begin in the batch.
+    let text = "a\nb\n!\nd\ne\nf\ng\nh\ni\n";
+    let parcels: &[&[(u64, u64)]] = &[&[(4, 8)], &[(4, 8)], &[(1, 2)]];
+    assert_eq!(cut_in_groups(text, options(100, 1000), parcels), ["1-2,4-4", "5-9"]);
+    // So does a row whose key an earlier one has.
+    let text = "a\nb\na\nd\ne\nf\ng\nh\ni\n";
+    for (policy, first) in [(Duplicates::First, "1-2,4-4"), (Duplicates::Last, "2-4")] {
+        let options = with_keys(100, policy);
+        assert_eq!(cut_in_groups(text, options, parcels), [first, "5-9"]);
+    }
+}
+
+#[test]
+fn a_group_that_grew_too_long_goes_to_the_next_chunk_whole() {
+    // Capitals are rewritten; the index says a byte less than rows really have.
+    let text = "A\nB\nC\nD\n";
+    let parcels: &[&[(u64, u64)]] = &[&[(2, 2), (2, 2)]];
+    // The header has 2 bytes, each row has 2: three of them fit.
+    assert_eq!(cut_in_groups(text, options(100, 8), parcels), ["1-3", "4-4"]);
+    let parcels: &[&[(u64, u64)]] = &[&[(2, 3), (2, 3)]];
+    assert_eq!(cut_in_groups(text, options(100, 8), parcels), ["1-2", "3-4"]);
+}
+
+#[test]
+fn rows_of_a_derived_source_are_told_by_their_numbers_in_the_original() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("grouped.rows");
+    let mut writer = RowMapWriter::create(&path).unwrap();
+    for row in [40, 30, 20, 10] {
+        writer.push(RowNumber(row)).unwrap();
+    }
+    writer.finish().unwrap();
+    let map = Arc::new(RowMap::open(&path).unwrap());
+    let source = Arc::new(Text { text: Bytes::from("a\nb\na\n!\n"), header: vec![] });
+    let mut taken = Taken::default();
+    let mut chunker = Chunker::dry(with_keys(10, Duplicates::First)).told_by(map);
+    let mut rows = source.rows(None).unwrap();
+    while let Some(batch) = rows.next_batch().unwrap() {
+        chunker.push(&batch, &encode(&batch), &mut taken).unwrap();
+    }
+    chunker.finish(&mut taken).unwrap();
+    assert_eq!(
+        taken.rejected[&1],
+        [
+            (3, "`A`, column 1: row 40 has the same key".to_owned()),
+            (4, "2 cells where the header has 1".to_owned())
+        ]
+    );
+    let example = taken.chunks[0].duplicate_example;
+    assert_eq!(example, Some((RowNumber(20), RowNumber(40))));
 }

@@ -16,6 +16,7 @@
 //! | `proof` | what was proven, and what was odd |
 //! | `outcomes` | the outcome file: a row's fate in about 25 bytes |
 //! | `merge` | several outcome files of a chunk as one |
+//! | `source_order` | outcomes of a derived source in the order of the original |
 //! | `results` | success.csv, failed.csv and their siblings |
 //! | `failures` | `sf__Error` taken apart, its values masked |
 //! | `settle` | a disputed row judged by the record the org shows |
@@ -29,6 +30,7 @@ mod records;
 mod results;
 mod sets;
 mod settle;
+mod source_order;
 mod table;
 
 pub use failures::{RowError, duplicate_of, masked};
@@ -38,3 +40,4 @@ pub use outcomes::{OutcomeError, OutcomeReader, OutcomeSummary, OutcomeWriter};
 pub use proof::{ChunkProof, Problem, ReconcileError, TierCounts};
 pub use results::{Appended, ResultError, ResultFiles, ResultKind, WrittenFile};
 pub use settle::{FoundRecords, Settled, Settling, queried_as};
+pub use source_order::{OrderedOutcomes, SourceOrder, renumbered};

@@ -131,6 +131,15 @@ impl Rejection {
     /// source's columns and `offset` is the byte at which the row begins. No
     /// value is told (I8).
     pub fn reason(&self, header: &[String], offset: u64) -> String {
+        let words = self.reason_without_place(header);
+        match self {
+            Rejection::Fault(_) => format!("{words} (the row begins at byte {offset})"),
+            _ => words,
+        }
+    }
+
+    /// The same without the place in the file.
+    pub fn reason_without_place(&self, header: &[String]) -> String {
         let named = |column: u32, text: std::fmt::Arguments<'_>| match header.get(column as usize) {
             Some(name) => format!("`{name}`, column {}: {text}", column + 1),
             None => format!("column {}: {text}", column + 1),
@@ -146,8 +155,8 @@ impl Rejection {
                     RowFault::Ragged { .. } | RowFault::RecordTooLong { .. } => None,
                 };
                 match name {
-                    Some(name) => format!("`{name}`, {fault} (the row begins at byte {offset})"),
-                    None => format!("{fault} (the row begins at byte {offset})"),
+                    Some(name) => format!("`{name}`, {fault}"),
+                    None => fault.to_string(),
                 }
             }
             Rejection::BooleanWord { column } => named(

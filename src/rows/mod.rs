@@ -3,12 +3,20 @@
 //!
 //! A [`RawBatch`] is bytes as they stood in the source plus where each record
 //! lies in them; nothing is unescaped before something needs it.
+//!
+//! A *derived source* holds rows of another one in another order, or fewer of
+//! them; its [`RowMap`] says which, and its [`GroupIndex`] which of them belong
+//! together.
 
 mod batch;
 mod canonical;
 mod cells;
+mod checked_file;
 mod encoded;
+mod group_index;
+mod row_map;
 mod splitter;
+mod temporary;
 
 pub use batch::{
     Dialect, RawBatch, RawRecord, RowFault, RowStream, SourceError, SourceRows, Stretch,
@@ -16,4 +24,7 @@ pub use batch::{
 pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_form, key_hash};
 pub use cells::{Cell, Cells, needs_quotes, nth_cell, write_cell, write_quoted, write_record};
 pub use encoded::{Changes, EMPTY_HASH, EncodedBatch, EncodedRow, RecordChanges, Rejection};
+pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
+pub use row_map::{MappedRows, RowMap, RowMapWriter};
 pub use splitter::{BLOCK_BYTES, Header, MAX_RECORD_BYTES, RecordSplitter};
+pub use temporary::TemporaryFolder;

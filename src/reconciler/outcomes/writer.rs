@@ -109,7 +109,20 @@ impl OutcomeWriter {
     ///
     /// # Errors
     /// [`OutcomeError::Io`]; nothing appears under the final name then.
-    pub fn finish(mut self) -> Result<OutcomeSummary, OutcomeError> {
+    pub fn finish(self) -> Result<OutcomeSummary, OutcomeError> {
+        self.end(true)
+    }
+
+    /// As [`Self::finish`], for a file that is gone before the run ends:
+    /// nothing is synced.
+    ///
+    /// # Errors
+    /// [`OutcomeError::Io`].
+    pub(in crate::reconciler) fn finish_temporary(self) -> Result<OutcomeSummary, OutcomeError> {
+        self.end(false)
+    }
+
+    fn end(mut self, lasting: bool) -> Result<OutcomeSummary, OutcomeError> {
         self.record.clear();
         self.record.push(END);
         self.record.extend_from_slice(&self.tally.read.to_le_bytes());
@@ -120,10 +133,12 @@ impl OutcomeWriter {
             if let Some(file) = &mut self.file {
                 file.write_all(&digest.to_le_bytes())?;
                 file.flush()?;
-                file.get_ref().sync_all()?;
+                if lasting {
+                    file.get_ref().sync_all()?;
+                }
             }
             std::fs::rename(&self.temporary, &self.path)?;
-            sync_folder(&self.path)
+            if lasting { sync_folder(&self.path) } else { Ok(()) }
         })();
         done.map_err(|source| self.failed(source))?;
         self.file = None;

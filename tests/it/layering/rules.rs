@@ -32,12 +32,13 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         "domain" | "local_org" => &[],
         "ledger" | "report" | "rows" | "salesforce" => &["domain"],
         "generator" => &["domain", "rows"],
-        "reader" | "transformer" | "chunker" | "uploader" | "poller" | "reconciler"
+        "reader" | "transformer" | "grouper" | "chunker" | "uploader" | "poller" | "reconciler"
         | "exporter" => BELOW_STAGES,
         "pipeline" => &[
             "chunker",
             "domain",
             "exporter",
+            "grouper",
             "ledger",
             "poller",
             "reader",
@@ -53,6 +54,7 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
             "domain",
             "exporter",
             "generator",
+            "grouper",
             "ledger",
             "local_org",
             "pipeline",
@@ -301,6 +303,7 @@ mod tests {
         is_wrong("src/domain/row.rs", "use crate::rows::Dialect;");
         is_wrong("src/salesforce/jobs.rs", "use crate::pipeline::Load;");
         is_wrong("src/chunker/mod.rs", "use crate::cli::Context;");
+        is_wrong("src/chunker/groups.rs", "use crate::grouper::GroupSurvey;");
         is_wrong("src/report/human.rs", "use crate::reconciler::mask;");
         is_wrong("src/main.rs", "fn main() { bulkhaul::pipeline::run() }");
     }
