@@ -1,6 +1,8 @@
 //! The `local-org` command: the embedded org as a server of its own.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -8,12 +10,19 @@ use serde_json::json;
 
 use super::{CliError, Context, Exit};
 use crate::domain::error_chain;
-use crate::local_org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
+use crate::local_org::{
+    FaultSpec, JournalEntry, LocalOrg, LocalOrgError, LocalOrgOptions, read_journal, read_settings,
+};
 
 const EXAMPLES: &str = "Examples:
   bulkhaul local-org serve --port 8080
   bulkhaul local-org serve --memory --port 0 --json
-  bulkhaul local-org serve --dir rehearsal --speed 2000 --jwt-key server.crt";
+  bulkhaul local-org serve --dir rehearsal --speed 2000 --jwt-key server.crt
+  bulkhaul local-org serve --memory --faults 'seed=7,upload:done-reset=5%,row-lock=1%'";
+
+const JOURNAL_EXAMPLES: &str = "Examples:
+  bulkhaul local-org journal --object Account
+  bulkhaul local-org journal --dir rehearsal --object Contact --json";
 
 /// The `local-org` command.
 #[derive(Debug, Args)]
@@ -27,6 +36,9 @@ enum LocalOrgCommand {
     /// Serve the org on 127.0.0.1 until Ctrl-C
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
+    /// Print what every row of every job did to the records of an object
+    #[command(after_help = JOURNAL_EXAMPLES)]
+    Journal(JournalArgs),
 }
 
 #[derive(Debug, Args)]
@@ -52,11 +64,62 @@ struct ServeArgs {
     /// Public key or certificate that may log in by JWT, beside those in DIR/jwt-keys
     #[arg(long, value_name = "FILE")]
     jwt_key: Vec<PathBuf>,
+    /// Faults to make (docs/local-org.md), instead of those in the switches
+    #[arg(long, value_name = "SPEC")]
+    faults: Option<FaultSpec>,
+}
+
+#[derive(Debug, Args)]
+struct JournalArgs {
+    /// Folder of an org that isn't running; default: that of --local-org-dir
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// API name of the object
+    #[arg(long, value_name = "OBJECT")]
+    object: String,
 }
 
 pub(super) fn run(args: LocalOrgArgs, context: &Context) -> Result<Exit, CliError> {
-    let LocalOrgCommand::Serve(args) = args.command;
-    context.runtime()?.block_on(serve(args, context))
+    match args.command {
+        LocalOrgCommand::Serve(args) => context.runtime()?.block_on(serve(args, context)),
+        LocalOrgCommand::Journal(args) => journal(&args, context),
+    }
+}
+
+/// Prints the journal: CSV, or a JSON object a line.
+fn journal(args: &JournalArgs, context: &Context) -> Result<Exit, CliError> {
+    let dir = args.dir.as_ref().unwrap_or(&context.global.local_org_dir);
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut write = |entry: Option<JournalEntry>| match entry {
+        None if context.global.json => Ok(()),
+        None => writeln!(out, "job,row,record,change"),
+        Some(JournalEntry { job, row, record, change }) if context.global.json => {
+            let change = change.word();
+            let line = json!({"job": job, "row": row, "record": record, "change": change});
+            writeln!(out, "{line}")
+        }
+        Some(JournalEntry { job, row, record, change }) => {
+            writeln!(out, "{job},{row},{record},{}", change.word())
+        }
+    };
+    let mut written = Ok(());
+    let mut begun = false;
+    read_journal(dir, &args.object, &mut |entry| {
+        let header = if begun { Ok(()) } else { write(None) };
+        begun = true;
+        written = header.and_then(|()| write(Some(entry)));
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .map_err(|error| refusal(&error))?;
+    if !begun {
+        written = write(None);
+    }
+    match written.and_then(|()| out.flush()) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Success),
+        Err(error) => Err(CliError::repair("output", format!("cannot print: {error}"))),
+        Ok(()) => Ok(Exit::Success),
+    }
 }
 
 async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, CliError> {
@@ -76,6 +139,10 @@ async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, CliError> {
     if let Some(seconds) = args.token_lifetime {
         options.settings.token_lifetime_seconds = seconds;
     }
+    if let Some(faults) = args.faults {
+        options.settings.faults = faults;
+    }
+    let faulty = !options.settings.faults.is_empty();
     let org = LocalOrg::start(options).await.map_err(|error| refusal(&error))?;
     for path in &args.jwt_key {
         register(&org, path)?;
@@ -85,8 +152,12 @@ async fn serve(args: ServeArgs, context: &Context) -> Result<Exit, CliError> {
     announce(&org, context.global.json)
         .map_err(|error| CliError::repair("output", format!("cannot print: {error}")))?;
     stopped.await;
+    let counts = faulty.then(|| org.faults_injected());
     org.stop().await;
-    Ok(Exit::Success)
+    match counts.map_or(Ok(()), |counts| tell_faults(&counts, context.global.json)) {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => Err(CliError::repair("output", format!("cannot print: {error}"))),
+    }
 }
 
 fn register(org: &LocalOrg, path: &std::path::Path) -> Result<(), CliError> {
@@ -103,6 +174,9 @@ pub(super) fn refusal(error: &LocalOrgError) -> CliError {
     match error {
         LocalOrgError::InUse { .. } => refused
             .hint("Stop the other process, or name another folder with --local-org-dir or --dir."),
+        LocalOrgError::NoOrg { .. } => {
+            refused.hint("Name the folder of an org with --dir or --local-org-dir.")
+        }
         LocalOrgError::Listen { .. } => {
             refused.hint("Name another port with --port; 0 takes a free one.")
         }
@@ -143,6 +217,21 @@ fn announce(org: &LocalOrg, as_json: bool) -> std::io::Result<()> {
             None => writeln!(out, "(all of it is in memory and ends with this process)")?,
         }
         writeln!(out, "Ctrl-C stops it.")?;
+    }
+    out.flush()
+}
+
+/// Says how many faults were made.
+fn tell_faults(counts: &BTreeMap<String, u64>, as_json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let total: u64 = counts.values().sum();
+    if as_json {
+        writeln!(out, "{}", json!({"faults": counts, "faults_total": total}))?;
+    } else {
+        writeln!(out, "Faults made: {total}")?;
+        for (fault, count) in counts {
+            writeln!(out, "  {count:>8}  {fault}")?;
+        }
     }
     out.flush()
 }

@@ -17,6 +17,8 @@
 //! | `soql`, `query` | SOQL over REST, paged |
 //! | `describe`, `limits`, `records`, `versions` | the neighbouring resources |
 //! | `server`, `state`, `errors`, `gzip`, `form` | HTTP: routes and what all share |
+//! | `faults` | failures on purpose: language, decisions, broken connections |
+//! | `journal` | what jobs did, read from the folder of an org that isn't running |
 //! | `seed` | the records every org has |
 
 mod auth;
@@ -24,10 +26,12 @@ pub(crate) mod catalogue;
 pub mod clock;
 mod describe;
 pub(crate) mod errors;
+mod faults;
 mod form;
 mod gzip;
 pub(crate) mod ids;
 pub(crate) mod ingest;
+mod journal;
 mod limits;
 mod org;
 mod query;
@@ -47,7 +51,9 @@ mod tests;
 pub use auth::{AuthError, KeyError};
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
+pub use faults::{FaultError, FaultSpec};
 pub use ingest::{Change, IngestError, JournalEntry};
+pub use journal::read_journal;
 pub use org::{LocalOrg, LocalOrgError, LocalOrgOptions, read_settings};
 pub use settings::Settings;
 pub use store::StoreError;

@@ -1,5 +1,6 @@
 //! Starting and stopping the org.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::auth::{Auth, AuthError, KeyError};
 use super::catalogue::{Catalogue, CatalogueError};
 use super::clock::Clock;
+use super::faults::wire::{Handle, Listening};
 use super::ingest::{Ingest, IngestError, JournalEntry};
 use super::limits::Calls;
 use super::query::Cursors;
@@ -79,6 +81,12 @@ pub enum LocalOrgError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// There is nothing in the folder.
+    #[error("there is no local org in {}", path.display())]
+    NoOrg {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another process has it.
     #[error("the local org in {} is in use by another process", path.display())]
     InUse {
@@ -136,7 +144,7 @@ impl LocalOrg {
         let failed = |source| LocalOrgError::Listen { port: options.port, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let settings = Arc::new(options.settings);
+        let settings = Arc::new(options.settings.with_knobs());
         let ingest = Ingest::start(dir, &settings, &clock, &catalogue, &store)?;
         let state = Arc::new(OrgState {
             settings,
@@ -154,8 +162,9 @@ impl LocalOrg {
         });
         let (stop, stopped) = oneshot::channel();
         let app = server::app(Arc::clone(&state));
+        let app = app.into_make_service_with_connect_info::<Handle>();
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app)
+            axum::serve(Listening(listener), app)
                 .with_graceful_shutdown(async {
                     // An error means that the handle was dropped: stop too.
                     let _ = stopped.await;
@@ -239,6 +248,12 @@ impl LocalOrg {
         self.state.clock.clone()
     }
 
+    /// How many faults were made since the start, by what they were: for a
+    /// call `upload:done-reset`, else the name alone (`row-lock`).
+    pub fn faults_injected(&self) -> BTreeMap<String, u64> {
+        self.state.ingest.faults().injected()
+    }
+
     /// What is behind it.
     #[cfg(test)]
     pub(super) fn state(&self) -> &OrgState {
@@ -268,7 +283,7 @@ impl Drop for LocalOrg {
 }
 
 /// Makes the folder and takes its lock.
-fn lock_folder(dir: &Path) -> Result<File, LocalOrgError> {
+pub(super) fn lock_folder(dir: &Path) -> Result<File, LocalOrgError> {
     let folder = |path: &Path| {
         let path = path.to_owned();
         move |source| LocalOrgError::Folder { path, source }

@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 
 use super::errors::ApiError;
 use super::state::OrgState;
-use super::{auth, describe, gzip, ingest, limits, query, records, versions};
+use super::{auth, describe, faults, gzip, ingest, limits, query, records, versions};
 
 /// URI and headers together may have this many bytes (protocol notes, section 6).
 const MAX_HEAD: usize = 16_384;
@@ -77,10 +77,12 @@ async fn not_allowed(request: Request) -> ApiError {
 async fn around(State(state): State<Arc<OrgState>>, mut request: Request, next: Next) -> Response {
     let wants_gzip = gzip::wanted(request.headers());
     let reply = match prepare(&state, &mut request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) if state.ingest.faults().spec().is_empty() => next.run(request).await,
+        Ok(()) => faults::around(&state, request, next).await,
         Err(refusal) => refusal.into_response(),
     };
-    let mut reply = if wants_gzip { gzip::compressed(reply) } else { reply };
+    let reply = if wants_gzip { gzip::compressed(reply) } else { reply };
+    let mut reply = faults::late(reply);
     let headers = reply.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&state.usage_header()) {
         headers.insert("sforce-limit-info", value);
@@ -103,6 +105,14 @@ fn prepare(state: &OrgState, request: &mut Request) -> Result<(), ApiError> {
     if !open && canonical.path != "/services/data" {
         let token = bearer(request.headers())?;
         let user = state.auth.user_of(token, state.now()).ok_or_else(ApiError::invalid_session)?;
+        let faults = state.ingest.faults();
+        if let Some(most) = faults.session_calls()
+            && state.auth.use_session(token) > most
+            && faults.take("session-calls")
+        {
+            state.auth.end(token).map_err(|error| ApiError::internal(&error))?;
+            return Err(ApiError::invalid_session());
+        }
         state.count_call()?;
         request.extensions_mut().insert(CurrentUser { id: user });
     }
@@ -136,7 +146,7 @@ fn check_size(request: &Request) -> Result<(), ApiError> {
 }
 
 /// The token of `Authorization: Bearer ...` (`OAuth` is an old name for it).
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Err(ApiError::invalid_session());
     };

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::FaultSpec;
+
 /// What the second upload to one job meets (section 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -190,6 +192,9 @@ pub enum ResultOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
+    /// Faults to make, in the language of `--faults`. Its knobs go before the
+    /// switches of the same name.
+    pub faults: FaultSpec,
     /// Turns the order of batches, chunks and result rows.
     pub seed: u64,
     /// Lifetime of an access token in seconds.
@@ -300,6 +305,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            faults: FaultSpec::default(),
             seed: 0,
             token_lifetime_seconds: 7_200,
             refresh_token_rotation: false,
@@ -352,6 +358,18 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The switches with those knobs of the faults that are switches, too.
+    pub(crate) fn with_knobs(mut self) -> Settings {
+        let faults = &self.faults;
+        self.daily_batches = faults.daily_batches.unwrap_or(self.daily_batches);
+        self.daily_api_requests = faults.daily_requests.unwrap_or(self.daily_api_requests);
+        self.rows_per_second = faults.rows_per_second.or(self.rows_per_second);
+        self.start_delay_ms = faults.start_delay.unwrap_or(self.start_delay_ms);
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,5 +387,11 @@ mod tests {
             }
         );
         assert!(serde_json::from_str::<Settings>(r#"{"worker":1}"#).is_err());
+        let read: Settings =
+            serde_json::from_str(r#"{"faults":"seed=7, daily-batches=2, row-lock=1%"}"#).unwrap();
+        assert_eq!(read.faults, "seed=7,daily-batches=2,row-lock=0.01".parse().unwrap());
+        assert_eq!(read.with_knobs().daily_batches, 2);
+        let wrong = serde_json::from_str::<Settings>(r#"{"faults":"row-luck=1%"}"#).unwrap_err();
+        assert!(wrong.to_string().contains("there is no `row-luck`"), "{wrong}");
     }
 }

@@ -119,7 +119,11 @@ impl OrgState {
             records +=
                 self.store.count(object, true).map_err(|error| ApiError::internal(&error))?;
         }
-        Ok((records / RECORDS_PER_MEGABYTE, STORAGE_MEGABYTES))
+        let most = match self.ingest.faults().spec().storage {
+            Some(most) => most.div_ceil(RECORDS_PER_MEGABYTE),
+            None => STORAGE_MEGABYTES,
+        };
+        Ok((records / RECORDS_PER_MEGABYTE, most))
     }
 
     /// A new query cursor's id.

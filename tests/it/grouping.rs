@@ -285,6 +285,7 @@ fn chunker_options(plan: &Plan, case: &Case) -> ChunkerOptions {
         text_columns: Vec::new(),
         columns: plan.header.clone(),
         first_number: 1,
+        first_rows: None,
     }
 }
 

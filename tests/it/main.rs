@@ -16,6 +16,7 @@ mod client;
 mod conservation;
 mod cutting;
 mod documents;
+mod faults;
 mod grouping;
 mod interruptions;
 mod layering;

@@ -87,6 +87,8 @@ struct Session {
     expires_at: Option<i64>,
     /// Counts up, to find the oldest.
     serial: u64,
+    /// Calls it was used for, while these are counted.
+    calls: u64,
 }
 
 /// Credentials, keys and tokens.
@@ -212,7 +214,8 @@ impl Auth {
             oldest.and_then(|token| by_token.remove(&token));
         }
         *serial += 1;
-        let session = Session { user_id: user_id.to_owned(), expires_at, serial: *serial };
+        let session =
+            Session { user_id: user_id.to_owned(), expires_at, serial: *serial, calls: 0 };
         by_token.insert(token.clone(), session);
         Ok(token)
     }
@@ -226,6 +229,14 @@ impl Auth {
             return None;
         }
         Some(session.user_id.clone())
+    }
+
+    /// Counts a call of a session; gives how many it has had.
+    pub(crate) fn use_session(&self, token: &str) -> u64 {
+        locked(&self.sessions).1.get_mut(token).map_or(0, |session| {
+            session.calls += 1;
+            session.calls
+        })
     }
 
     /// Ends an access token or a refresh token; true when it was one.

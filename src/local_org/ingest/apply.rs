@@ -5,53 +5,27 @@
 use std::collections::{HashMap, HashSet};
 
 use super::csv;
+use super::faulty::{self, RowFaults};
 use super::header::Target;
 use super::job::Operation;
 use super::plan::Plan;
-use super::prepare::{
-    KeyCell, Prepared, ReferenceTo, Row, not_writable, parent_not_found, told, write_cells,
-};
+use super::prepare::{KeyCell, Prepared, ReferenceTo, Row, not_writable, parent_not_found, told};
 use super::shuffle::shuffle;
+use super::tell::{Fate, Outcome};
+use crate::local_org::faults::RowFault;
 use crate::local_org::ids::RecordKey;
 use crate::local_org::settings::{EmptyKey, ResultOrder, RowErrors};
-use crate::local_org::store::{
-    Change, Key, Lookups, StoreError, TableWriter, Transaction, blob, journal,
-};
+use crate::local_org::store::{Change, Key, Lookups, StoreError, TableWriter, Transaction, blob};
 use crate::local_org::value::{RowError, Value};
 
 /// Rows that are saved together: duplicates among them fail (section 2.6).
 pub(crate) const CHUNK: usize = 200;
 
-/// What a unit's rows came to.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    /// Rows of `successfulResults`.
-    pub successes: Vec<u8>,
-    /// Rows of `failedResults`.
-    pub failures: Vec<u8>,
-    /// The journal's blob.
-    pub effects: Vec<u8>,
-    /// Rows failed.
-    pub failed: u64,
-}
-
-/// What one row came to.
-enum Fate {
-    Saved { record: u64, change: Change },
-    Failed { record: Option<u64>, error: String },
-}
-
-impl Fate {
-    fn failed(record: Option<u64>, error: RowError) -> Fate {
-        Fate::Failed { record, error: error.to_string() }
-    }
-}
-
 /// Applies a unit's rows.
 pub(crate) struct Apply<'a, 'c> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     data: &'a [u8],
-    prepared: &'a Prepared,
+    pub(super) prepared: &'a Prepared,
     first_row: u32,
     writer: &'a mut TableWriter<'c>,
     lookups: &'a mut Lookups<'c>,
@@ -60,6 +34,7 @@ pub(crate) struct Apply<'a, 'c> {
     /// Parents seen in this unit; they can't go while the writer is ours.
     parents: HashMap<RecordKey, Option<bool>>,
     errors: Vec<RowError>,
+    faults: RowFaults<'a>,
     // Scratch, kept to spare allocations.
     record: Vec<u8>,
     old: Vec<u8>,
@@ -77,6 +52,7 @@ impl<'a, 'c> Apply<'a, 'c> {
         first_row: u32,
         now_ms: i64,
         transaction: &'a mut Transaction<'c>,
+        faults: RowFaults<'a>,
     ) -> Apply<'a, 'c> {
         Apply {
             plan,
@@ -89,6 +65,7 @@ impl<'a, 'c> Apply<'a, 'c> {
             update_stamp: plan.update_stamp(now_ms),
             parents: HashMap::new(),
             errors: Vec::new(),
+            faults,
             record: Vec::new(),
             old: Vec::new(),
             found: Vec::new(),
@@ -174,6 +151,12 @@ impl<'a, 'c> Apply<'a, 'c> {
         if doubles.contains(&at) {
             return Ok(Fate::failed(own, self.duplicate(row)));
         }
+        let fault = self.faults.of(self.number(at));
+        if let Some(fault) = fault.filter(|fault| *fault != RowFault::ErrorSaved)
+            && self.faults.strike(fault)
+        {
+            return Ok(Fate::failed(own, faulty::told(fault, &self.locked_record(row))));
+        }
         let fate = match self.plan.operation {
             Operation::Insert => self.insert(at, row)?,
             Operation::Upsert => self.upsert(at, row)?,
@@ -194,7 +177,31 @@ impl<'a, 'c> Apply<'a, 'c> {
                 (Some(_), Some(counter)) => self.delete(counter)?,
             },
         };
-        Ok(fate)
+        Ok(match (fault, fate) {
+            (Some(RowFault::ErrorSaved), Fate::Saved { record, change })
+                if self.faults.strike(RowFault::ErrorSaved) =>
+            {
+                let error = faulty::told(RowFault::ErrorSaved, "").to_string();
+                Fate::Hidden { record, change, error }
+            }
+            (_, fate) => fate,
+        })
+    }
+
+    /// Data row of the upload.
+    pub(super) fn number(&self, at: usize) -> u32 {
+        self.first_row + at as u32
+    }
+
+    /// The record that a row which could not lock one names: its parent, else
+    /// its own, else its owner.
+    fn locked_record(&self, row: &Row) -> String {
+        let references = self.prepared.references.get(row.references.clone()).unwrap_or_default();
+        let parent = references.iter().find_map(|reference| match reference.to {
+            ReferenceTo::Id(id) => Some(id),
+            ReferenceTo::Key(_) => None,
+        });
+        parent.or(row.id).map_or_else(|| self.plan.user_id(), |id| id.to_string())
     }
 
     /// Another row of the chunk has the same key: none of them is saved.
@@ -218,7 +225,7 @@ impl<'a, 'c> Apply<'a, 'c> {
         }
     }
 
-    fn raw(&self, row: &Row) -> &'a [u8] {
+    pub(super) fn raw(&self, row: &Row) -> &'a [u8] {
         csv::content(self.data.get(row.raw.clone()).unwrap_or_default())
     }
 
@@ -298,10 +305,13 @@ impl<'a, 'c> Apply<'a, 'c> {
             self.check_required(row);
         }
         if self.goes_on() {
-            self.resolve(row)?;
+            self.resolve(at, row)?;
         }
         if self.goes_on() {
             self.check_unique(at, None)?;
+        }
+        if self.errors.is_empty() {
+            self.errors.extend(self.faults.storage());
         }
         if !self.errors.is_empty() {
             return Ok(Fate::Failed { record: None, error: told(&self.errors) });
@@ -370,16 +380,16 @@ impl<'a, 'c> Apply<'a, 'c> {
     }
 
     /// Finds the records that lookups point at.
-    fn resolve(&mut self, row: &Row) -> Result<(), StoreError> {
+    fn resolve(&mut self, at: usize, row: &Row) -> Result<(), StoreError> {
         self.resolved.clear();
         let references = self.prepared.references.get(row.references.clone()).unwrap_or_default();
         for reference in references {
             if !self.goes_on() {
                 break;
             }
-            let at = reference.column as usize;
+            let column = reference.column as usize;
             let (Some(header), Some(column)) =
-                (self.plan.header.columns.get(at), self.plan.columns.get(at))
+                (self.plan.header.columns.get(column), self.plan.columns.get(column))
             else {
                 continue;
             };
@@ -411,11 +421,11 @@ impl<'a, 'c> Apply<'a, 'c> {
                             self.resolved.push((column.slot, id));
                         }
                         ([], Some(field)) => {
-                            let text = self.cell_text(row, at);
+                            let text = self.cell_text(row, reference.column as usize);
                             self.errors.push(parent_not_found(field, name, &text));
                         }
                         (_, Some(field)) => {
-                            let text = self.cell_text(row, at);
+                            let text = self.cell_text(row, reference.column as usize);
                             let message = format!(
                                 "More than one record found for foreign key external ID: {text} \
                                  for field {} in entity {name}",
@@ -427,6 +437,16 @@ impl<'a, 'c> Apply<'a, 'c> {
                     }
                 }
             }
+        }
+        if self.errors.is_empty() {
+            let number = self.number(at);
+            let by_id = references.iter().filter_map(|reference| match reference.to {
+                ReferenceTo::Id(id) => Some(id),
+                ReferenceTo::Key(_) => None,
+            });
+            let mut parents = by_id.chain(self.resolved.iter().map(|(_, id)| *id));
+            let locked = parents.find_map(|parent| self.faults.parent(parent, number));
+            self.errors.extend(locked);
         }
         Ok(())
     }
@@ -488,7 +508,7 @@ impl<'a, 'c> Apply<'a, 'c> {
             self.errors.push(RowError::not_writable(not_writable(plan, self.raw(row), false)));
         }
         if self.goes_on() {
-            self.resolve(row)?;
+            self.resolve(at, row)?;
         }
         if self.goes_on() {
             self.check_unique(at, Some(counter))?;
@@ -587,45 +607,5 @@ impl<'a, 'c> Apply<'a, 'c> {
             self.writer.delete(counter, &self.record)?;
         }
         Ok(Fate::Saved { record: counter, change: Change::Deleted })
-    }
-
-    /// Appends a row's result and its effect.
-    fn tell(&self, at: usize, fate: &Fate, outcome: &mut Outcome) {
-        let Some(row) = self.prepared.rows.get(at) else { return };
-        let plan = self.plan;
-        let prefix = &plan.table.object.key_prefix;
-        match fate {
-            Fate::Saved { record, change } => {
-                let out = &mut outcome.successes;
-                out.push(b'"');
-                out.extend_from_slice(&RecordKey::new(prefix, *record).to_18());
-                out.push(b'"');
-                out.push(plan.result_delimiter);
-                out.extend_from_slice(if *change == Change::Created {
-                    b"\"true\""
-                } else {
-                    b"\"false\""
-                });
-                out.push(plan.result_delimiter);
-                out.extend_from_slice(
-                    self.prepared.cells.get(row.cells.clone()).unwrap_or_default(),
-                );
-                out.extend_from_slice(plan.result_line_end);
-                journal::put(&mut outcome.effects, self.first_row + at as u32, *change, *record);
-            }
-            Fate::Failed { record, error } => {
-                outcome.failed += 1;
-                let out = &mut outcome.failures;
-                let id = record
-                    .filter(|_| plan.settings.failed_ids)
-                    .map(|counter| RecordKey::new(prefix, counter).to_18());
-                csv::write_quoted(out, id.as_ref().map_or(&[][..], |id| &id[..]));
-                out.push(plan.result_delimiter);
-                csv::write_quoted(out, error.as_bytes());
-                out.push(plan.result_delimiter);
-                write_cells(plan, self.raw(row), true, out);
-                out.extend_from_slice(plan.result_line_end);
-            }
-        }
     }
 }

@@ -16,6 +16,7 @@ mod apply;
 mod create;
 mod csv;
 mod cut;
+mod faulty;
 mod header;
 pub(crate) mod http;
 mod job;
@@ -27,6 +28,7 @@ mod registry;
 mod results;
 mod shuffle;
 mod spool;
+mod tell;
 mod worker;
 
 use std::path::Path;
@@ -36,9 +38,10 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, ObjectDef};
 use super::clock::Clock;
 use super::errors::ApiError;
+use super::faults::Faults;
 use super::ids::RecordKey;
 use super::settings::{
     BatchesUsedUp, OpenJobExpiry, OthersJobs, SecondUpload, Settings, UploadAfterClose,
@@ -76,6 +79,18 @@ pub struct JournalEntry {
     pub change: Change,
 }
 
+impl JournalEntry {
+    /// An effect as it is told.
+    pub(crate) fn of(object: &ObjectDef, effect: Effect) -> JournalEntry {
+        JournalEntry {
+            job: RecordKey::new("750", effect.job).to_string(),
+            row: effect.row,
+            record: RecordKey::new(&object.key_prefix, effect.record).to_string(),
+            change: effect.change,
+        }
+    }
+}
+
 /// All ingest jobs of the org and their workers. Copies are the same org.
 #[derive(Clone)]
 pub(crate) struct Ingest {
@@ -93,6 +108,7 @@ struct Inner {
     spools: Spools,
     queue: worker::Queue,
     cursors: list::Cursors,
+    faults: Arc<Faults>,
 }
 
 impl Inner {
@@ -100,6 +116,9 @@ impl Inner {
     fn enter(&self, job: &Job, progress: &mut Progress, state: State) {
         progress.enter(state, self.clock.now_ms());
         self.keep(job, progress);
+        if state.is_terminal() {
+            self.faults.release(job.number);
+        }
         job.notify();
     }
 
@@ -180,6 +199,7 @@ impl Ingest {
             spools: Spools::open(dir)?,
             queue: worker::Queue::default(),
             cursors: list::Cursors::default(),
+            faults: Arc::new(Faults::new(&settings.faults)),
         });
         for job in inner.registry.all() {
             let mut progress = job.progress();
@@ -225,12 +245,7 @@ impl Ingest {
             .catalogue
             .object(object)
             .ok_or_else(|| StoreError::NoObject(object.to_owned()))?;
-        let entry = |effect: Effect| JournalEntry {
-            job: RecordKey::new("750", effect.job).to_string(),
-            row: effect.row,
-            record: RecordKey::new(&definition.key_prefix, effect.record).to_string(),
-            change: effect.change,
-        };
+        let entry = |effect| JournalEntry::of(definition, effect);
         Ok(self.inner.store.journal(definition)?.into_iter().map(entry).collect())
     }
 
@@ -366,6 +381,7 @@ impl Ingest {
     /// second upload; both are switches.
     pub(crate) fn start_upload(&self, job: &Arc<Job>) -> Result<Option<Arriving>, ApiError> {
         let settings = &self.inner.settings;
+        self.meddle(job, false);
         {
             let mut progress = job.progress();
             if progress.state != State::Open {
@@ -402,6 +418,7 @@ impl Ingest {
     /// 400 `INVALIDJOBSTATE` when it isn't open, `INVALIDJOB` after a second
     /// upload, `CLIENTINPUTERROR` without any (a switch).
     pub(crate) fn close(&self, job: &Arc<Job>) -> Result<Json, ApiError> {
+        self.meddle(job, true);
         {
             let mut progress = job.progress();
             if progress.state != State::Open {

@@ -194,6 +194,11 @@ impl Plan {
         out
     }
 
+    /// Id of the user who works.
+    pub(crate) fn user_id(&self) -> String {
+        self.user.bulk_text().into_owned()
+    }
+
     /// The entries that say when and by whom a record was made.
     pub(crate) fn insert_stamp(&self, now_ms: i64) -> Vec<u8> {
         let system = &self.table.object.system;

@@ -51,6 +51,13 @@ impl Spools {
         let dir = dir.map(|dir| dir.join("jobs"));
         if let Some(dir) = &dir {
             fs::create_dir_all(dir)?;
+            // Of uploads that were arriving when the org was killed.
+            for entry in fs::read_dir(dir)? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|extension| extension == "part") {
+                    fs::remove_file(path)?;
+                }
+            }
         }
         Ok(Spools { dir, memory: Mutex::new(HashMap::new()) })
     }
@@ -277,6 +284,19 @@ mod tests {
             upload.finish().unwrap();
             assert_eq!(text(&spools, Spool::Upload, 1, 4), "hol");
         });
+    }
+
+    #[test]
+    fn what_was_arriving_when_the_org_was_killed_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let spools = Spools::open(Some(dir.path())).unwrap();
+        let mut upload = spools.upload(1, 100).unwrap();
+        upload.write_all(b"half").unwrap();
+        std::mem::forget(upload);
+        let files = || fs::read_dir(dir.path().join("jobs")).unwrap().count();
+        assert_eq!(files(), 1);
+        Spools::open(Some(dir.path())).unwrap();
+        assert_eq!(files(), 0);
     }
 
     #[test]

@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 
 use super::Inner;
 use super::apply::Apply;
-use super::cut::{Unit, cut, unit_rows};
+use super::cut::{BATCH, Unit, cut, unit_rows};
+use super::faulty::{Doom, RowFaults, doomed_unit_rows};
 use super::header::{self, JobError};
 use super::job::{Job, State};
 use super::plan::Plan;
 use super::prepare::prepare;
 use super::shuffle::shuffle;
 use super::spool::Spool;
+use crate::local_org::faults::JobFault;
 use crate::local_org::settings::{ResultOrder, RowsBeyondAllowance};
 use crate::local_org::store::{StoreError, UnitDone};
 
@@ -36,6 +38,10 @@ struct Run {
     units: Mutex<VecDeque<Unit>>,
     /// Units not done yet, taken ones among them.
     left: AtomicUsize,
+    /// Units taken or done.
+    taken: AtomicUsize,
+    /// What is to befall the job on purpose.
+    doom: Option<Doom>,
     /// Lengths of the files of successes and failures; changed only inside
     /// the writer's transaction.
     ends: Mutex<(u64, u64)>,
@@ -195,12 +201,17 @@ fn give_up(inner: &Inner, job: &Job, error: &WorkError) {
 /// `None`: nothing is left to do.
 fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
     let no_object = || StoreError::NoObject(job.spec.object.clone());
+    let fate = inner.fate(job.number);
+    let fresh_unit_rows = match fate {
+        Some(_) => rows_of_doomed(inner, job),
+        None => unit_rows(&inner.settings),
+    };
     let (rows, newest_before) = {
         let mut progress = job.progress();
         if !matches!(progress.state, State::UploadComplete | State::InProgress) {
             return Ok(None);
         }
-        let rows = *progress.unit_rows.get_or_insert_with(|| unit_rows(&inner.settings));
+        let rows = *progress.unit_rows.get_or_insert(fresh_unit_rows);
         let next =
             inner.store.table_named(&job.spec.object).map_or(1, |table| table.next_counter());
         let newest = *progress.newest_before.get_or_insert(next.saturating_sub(1));
@@ -212,6 +223,10 @@ fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
     if inner.settings.fail_jobs.contains(&job.number) {
         let message = "InternalServerError : Unable to process the job, as fail-jobs says";
         return Err(WorkError::Refused(JobError(message.to_owned())));
+    }
+    if fate == Some(JobFault::Invalid) {
+        let doom = inner.doom(job.number, JobFault::Invalid, 0);
+        inner.meet(job, doom).map_err(WorkError::Refused)?;
     }
     let length = inner.spools.len(job.number, Spool::Upload)?;
     let upload = inner.spools.read(job.number, Spool::Upload, length)?;
@@ -239,6 +254,9 @@ fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
         progress.result_header = Some(header);
         inner.keep(job, &progress);
     }
+    let doom = fate
+        .filter(|fate| *fate != JobFault::Invalid)
+        .map(|fate| inner.doom(job.number, fate, cut.units.len()));
     let mut units: Vec<Unit> = cut
         .units
         .into_iter()
@@ -259,13 +277,34 @@ fn begin(inner: &Inner, job: &Arc<Job>) -> Result<Option<Arc<Run>>, WorkError> {
         job: Arc::clone(job),
         plan,
         left: AtomicUsize::new(units.len()),
+        taken: AtomicUsize::new(done.len()),
+        doom,
         units: Mutex::new(units.into()),
         ends: Mutex::new(ends),
     })))
 }
 
+/// Rows to a unit of a job that something is to befall.
+fn rows_of_doomed(inner: &Inner, job: &Job) -> u32 {
+    let most = unit_rows(&inner.settings);
+    let rows = || {
+        let length = inner.spools.len(job.number, Spool::Upload)?;
+        let upload = inner.spools.read(job.number, Spool::Upload, length)?;
+        let cut = cut(upload, &job.spec, &inner.settings, BATCH)?;
+        Ok::<u32, std::io::Error>(cut.map_or(0, |cut| cut.units.iter().map(|u| u.rows).sum()))
+    };
+    // What is wrong with the file is told when the work begins.
+    doomed_unit_rows(rows().unwrap_or(0), most)
+}
+
 fn work_unit(inner: &Inner, run: &Run, unit: &Unit) -> Result<(), WorkError> {
     let job = &run.job;
+    let taken = run.taken.fetch_add(1, Ordering::AcqRel);
+    if let Some(doom) = run.doom.filter(|doom| doom.after == taken)
+        && job.state() == State::InProgress
+    {
+        inner.meet(job, doom).map_err(WorkError::Refused)?;
+    }
     if job.state() != State::InProgress {
         lock(&run.units).clear();
         return Ok(());
@@ -296,7 +335,9 @@ fn work_unit(inner: &Inner, run: &Run, unit: &Unit) -> Result<(), WorkError> {
         let started = Instant::now();
         // From here on nothing else is committed, so the lengths are ours.
         let mut ends = lock(&run.ends);
-        let apply = Apply::new(&run.plan, &data, &prepared, unit.first_row, now, transaction);
+        let faults = RowFaults::new(inner, job.number, unit.batch);
+        let apply =
+            Apply::new(&run.plan, &data, &prepared, unit.first_row, now, transaction, faults);
         let outcome = apply.run()?;
         inner.spools.append(job.number, Spool::Successes, ends.0, &outcome.successes)?;
         inner.spools.append(job.number, Spool::Failures, ends.1, &outcome.failures)?;
@@ -319,6 +360,10 @@ fn work_unit(inner: &Inner, run: &Run, unit: &Unit) -> Result<(), WorkError> {
         progress.failed += done.failed;
         progress.work_ms += done.ms;
         progress.modified_ms = inner.clock.now_ms();
+        if progress.state.is_terminal() {
+            // It ended meanwhile, and what this unit held is free, too.
+            inner.faults.release(job.number);
+        }
         job.notify();
     }
     if run.left.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -3,6 +3,8 @@
 //! It outlives the jobs and is the judge of "exactly once": a test asks it how
 //! often a row of an upload took effect, without believing any result set.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{Connection, params};
 
 use super::StoreError;
@@ -16,6 +18,17 @@ pub enum Change {
     Updated,
     /// It was deleted, or erased for good.
     Deleted,
+}
+
+impl Change {
+    /// `created`, `updated` or `deleted`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Updated => "updated",
+            Change::Deleted => "deleted",
+        }
+    }
 }
 
 /// One row's effect.
@@ -67,15 +80,18 @@ pub(super) fn append(
     Ok(())
 }
 
-pub(super) fn read(connection: &Connection, object: &str) -> Result<Vec<Effect>, StoreError> {
+pub(super) fn visit(
+    connection: &Connection,
+    object: &str,
+    visit: &mut dyn FnMut(Effect) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
     let mut read = connection
         .prepare_cached("SELECT job, effects FROM journal WHERE object = ?1 ORDER BY seq")?;
     let mut rows = read.query([object])?;
-    let mut effects = Vec::new();
     while let Some(row) = rows.next()? {
         let job = row.get::<_, i64>(0)? as u64;
         let blob = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        effects.extend(blob.chunks_exact(WIDTH).filter_map(|bytes| {
+        let mut effects = blob.chunks_exact(WIDTH).filter_map(|bytes| {
             let (row, rest) = bytes.split_at(4);
             let (change, record) = rest.split_at(1);
             Some(Effect {
@@ -88,7 +104,10 @@ pub(super) fn read(connection: &Connection, object: &str) -> Result<Vec<Effect>,
                     _ => Change::Deleted,
                 },
             })
-        }));
+        });
+        if effects.try_for_each(&mut *visit).is_break() {
+            break;
+        }
     }
-    Ok(effects)
+    Ok(())
 }

@@ -35,6 +35,9 @@ pub(crate) use write::{Lookups, TableWriter};
 /// the cost of asking small.
 const SCAN_PAGE: usize = 2_000;
 
+/// Objects of the setup, whose records use up no data storage.
+const SETUP: [&str; 5] = ["Group", "Organization", "Profile", "RecordType", "User"];
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS slots (
         object TEXT NOT NULL, field TEXT NOT NULL, slot INTEGER NOT NULL,
@@ -361,7 +364,36 @@ impl Store {
     /// Every effect a job ever had on records of an object, oldest first.
     pub(crate) fn journal(&self, object: &ObjectDef) -> Result<Vec<Effect>, StoreError> {
         let connection = lock(&self.writer);
-        journal::read(&connection, &object.name)
+        let mut effects = Vec::new();
+        journal::visit(&connection, &object.name, &mut |effect| {
+            effects.push(effect);
+            ControlFlow::Continue(())
+        })?;
+        Ok(effects)
+    }
+
+    /// The same, from `dir/records.sqlite` of a store that isn't open, effect
+    /// by effect until the visitor has enough.
+    pub(crate) fn visit_journal(
+        dir: &Path,
+        object: &ObjectDef,
+        visit: &mut dyn FnMut(Effect) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let path = dir.join("records.sqlite");
+        // Not read-only: a killed process may have left a log to take in.
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        journal::visit(&connection, &object.name, visit)
+    }
+
+    /// Records that use up data storage: all but those of the setup, with
+    /// those in the recycle bin.
+    pub(crate) fn data_records(&self) -> u64 {
+        use std::sync::atomic::Ordering;
+        let data = self.tables.iter().filter(|(name, _)| !SETUP.contains(&name.as_str()));
+        let held = |table: &Table| {
+            table.live.load(Ordering::Acquire) + table.deleted.load(Ordering::Acquire)
+        };
+        data.map(|(_, table)| held(table)).sum()
     }
 
     fn read<T>(

@@ -1,5 +1,6 @@
 //! The org as a client sees it, over real HTTP.
 
+mod faults;
 mod ingest;
 mod login;
 mod queries;

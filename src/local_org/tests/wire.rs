@@ -34,7 +34,7 @@ impl Reply {
 }
 
 pub(super) struct Client {
-    address: String,
+    pub(super) address: String,
     pub(super) token: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn escaped(text: &str) -> String {
     })
 }
 
-fn parse(bytes: &[u8]) -> Reply {
+pub(super) fn parse(bytes: &[u8]) -> Reply {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
     let mut lines = head.split("\r\n");

@@ -60,6 +60,7 @@ impl Run {
             dialect: json!({}),
             plan: json!({}),
             rows: None,
+            derivation: None,
         };
         ledger.record_source(&source).unwrap();
         Run { _dir: dir, folder, ledger }
@@ -133,7 +134,7 @@ impl Run {
         let path = self.folder.outcomes(chunk, attempt);
         let digest = self.outcomes(&path, chunk, rows);
         let file = self.folder.outcome_name(chunk, attempt);
-        let outcomes = AttemptOutcomes { file, digest, at: now() };
+        let outcomes = AttemptOutcomes { file, digest, at: now(), whole: true };
         self.ledger.attempt_reconciled(chunk, attempt, &outcomes).unwrap();
         path
     }

@@ -1,6 +1,7 @@
 //! Ingest as a client meets it, without the HTTP in between.
 
 mod errors;
+mod faults;
 mod files;
 mod jobs;
 mod limits;
