@@ -8,13 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::JobReport;
-use super::RunFolder;
 use super::planner::kind_of;
+use super::{Derived, JobReport, RunFolder};
 use crate::domain::{
     AttemptState, FailureGroups, Fate, JobState, REJECTED, RowNumber, RowOutcome, Tally,
 };
-use crate::ledger::{ChunkState, Ledger, LedgerError, StoredAttempt, StoredChunk};
+use crate::ledger::{ChunkState, Ledger, LedgerError, SourceRecord, StoredAttempt, StoredChunk};
 use crate::reconciler::{MergedOutcomes, OutcomeError, OutcomeReader, RowError};
 
 /// Notes that are kept; the ledger has them all (I6).
@@ -54,6 +53,14 @@ pub enum AccountError {
         chunk: u64,
         /// Which file, and why.
         source: OutcomeError,
+    },
+    /// The row map of a derived source can't be read.
+    #[error("the row map below {} can't be read", path.display())]
+    RowMap {
+        /// The file or its folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// An outcome file is whole, but not the one the ledger knows.
     #[error(
@@ -97,6 +104,7 @@ impl Account {
         let chunks = ledger.chunks()?;
         let attempts = ledger.attempts()?;
         let sources = ledger.sources()?;
+        let rows = Rows::of(folder, &sources)?;
         let mut account = Account {
             chunks: chunks.len() as u64,
             source_rows: match sources.as_slice() {
@@ -115,11 +123,11 @@ impl Account {
             account.tally.add(&chunk.tally);
             account.sent += sent(chunk, &attempts);
             for attempt in &attempts {
-                if let Some(job) = job(chunk, attempt) {
+                if let Some(job) = job(chunk, attempt, &rows)? {
                     account.jobs.insert((job.chunk, job.attempt), job);
                 }
             }
-            account.take_outcomes(chunk, &attempts, folder)?;
+            account.take_outcomes(chunk, &attempts, folder, &rows)?;
         }
         Ok(account)
     }
@@ -131,6 +139,7 @@ impl Account {
         chunk: &StoredChunk,
         attempts: &[StoredAttempt],
         folder: &RunFolder,
+        rows: &Rows,
     ) -> Result<(), AccountError> {
         let number = chunk.chunk.number;
         let failed = |source| AccountError::Outcomes { chunk: number, source };
@@ -142,7 +151,9 @@ impl Account {
         });
         let mut readers = Vec::new();
         let mut last = folder.outcome_dir();
-        for (name, digest) in rejected.into_iter().chain(settled) {
+        // What asking for the records told comes last. Its digest is in the file.
+        let asked = chunk.settled_file.as_ref().filter(|_| is_final).map(|name| (name, None));
+        for (name, digest) in rejected.into_iter().chain(settled).chain(asked) {
             let path = folder.outcome_dir().join(name);
             let reader = OutcomeReader::open(&path).map_err(failed)?;
             let known = digest.is_none_or(|digest| *digest == reader.digest());
@@ -163,7 +174,7 @@ impl Account {
             let outcome = outcome.map_err(failed)?;
             found.read += 1;
             found.count(outcome.fate);
-            self.count_reason(&outcome);
+            self.count_reason(&outcome, rows)?;
         }
         if found != expected {
             let (found, known) = (found.read, expected.read);
@@ -172,16 +183,37 @@ impl Account {
         Ok(())
     }
 
-    fn count_reason(&mut self, outcome: &RowOutcome) {
+    fn count_reason(&mut self, outcome: &RowOutcome, rows: &Rows) -> Result<(), AccountError> {
         let text = outcome.error.as_deref().unwrap_or_default();
         match outcome.fate {
             Fate::Failed => {
                 let error = RowError::parse(text);
-                self.failures.count(error.code, &error.masked_message(), outcome.row);
+                let row = rows.told(outcome.row)?;
+                self.failures.count(error.code, &error.masked_message(), row);
             }
-            Fate::Rejected => self.failures.count(REJECTED, &kind_of(text), outcome.row),
+            Fate::Rejected => {
+                self.failures.count(REJECTED, &kind_of(text), rows.told(outcome.row)?);
+            }
             _ => {}
         }
+        Ok(())
+    }
+}
+
+/// How people call the rows of a run.
+struct Rows(Option<Derived>);
+
+impl Rows {
+    fn of(folder: &RunFolder, sources: &[SourceRecord]) -> Result<Self, AccountError> {
+        let failed = |source| AccountError::RowMap { path: folder.path().to_owned(), source };
+        let Some(source) = sources.first() else { return Ok(Rows(None)) };
+        Derived::open(folder.path(), source).map(Rows).map_err(failed)
+    }
+
+    fn told(&self, position: RowNumber) -> Result<RowNumber, AccountError> {
+        let Some(derived) = &self.0 else { return Ok(position) };
+        let path = || derived.map.path().to_owned();
+        derived.told(position).map_err(|source| AccountError::RowMap { path: path(), source })
     }
 }
 
@@ -198,10 +230,16 @@ fn sent(chunk: &StoredChunk, attempts: &[StoredAttempt]) -> u64 {
 }
 
 /// The job of an attempt, if it came to one.
-fn job(chunk: &StoredChunk, attempt: &StoredAttempt) -> Option<JobReport> {
+fn job(
+    chunk: &StoredChunk,
+    attempt: &StoredAttempt,
+    rows: &Rows,
+) -> Result<Option<JobReport>, AccountError> {
     let carried = attempt.attempt.rows.as_ref().unwrap_or(&chunk.chunk.rows);
-    Some(JobReport {
-        id: attempt.job_id.clone()?,
+    let Some(id) = attempt.job_id.clone() else { return Ok(None) };
+    let first_row = carried.first().map(|row| rows.told(row)).transpose()?;
+    Ok(Some(JobReport {
+        id,
         chunk: attempt.chunk,
         attempt: attempt.number,
         state: match attempt.state {
@@ -218,7 +256,7 @@ fn job(chunk: &StoredChunk, attempt: &StoredAttempt) -> Option<JobReport> {
             AttemptState::Complete => JobState::JobComplete,
             AttemptState::Failed => JobState::Failed,
         },
-        first_row: carried.first().map_or(0, |row| row.0),
+        first_row: first_row.map_or(0, |row| row.0),
         rows: carried.len(),
         bytes: attempt.attempt.body_bytes.unwrap_or(chunk.chunk.body.bytes),
         processed: attempt.processed.unwrap_or(0),
@@ -230,7 +268,7 @@ fn job(chunk: &StoredChunk, attempt: &StoredAttempt) -> Option<JobReport> {
                 format!("{} : {}", error.code, error.message)
             }
         }),
-    })
+    }))
 }
 
 fn notes(ledger: &Ledger) -> Result<Vec<String>, LedgerError> {

@@ -132,7 +132,7 @@ pub(super) fn judge(
                 if outcome.fate == Fate::Failed {
                     let text = outcome.error.as_deref().unwrap_or_default();
                     let error = RowError::parse(text);
-                    failures.count(error.code, &error.masked_message(), outcome.row);
+                    failures.count(error.code, &error.masked_message(), run.told(outcome.row));
                 }
                 tally.count(outcome.fate);
             }

@@ -124,7 +124,7 @@ fn open_ledger(
         &folder.ledger(),
         &RunRecord {
             id: folder.id.clone(),
-            command: "load".to_owned(),
+            command: if prepared.parent.is_some() { "retry" } else { "load" }.to_owned(),
             settings: settings(&prepared.request, command),
             org: OrgRecord {
                 id: identity.org_id.clone(),
@@ -139,15 +139,17 @@ fn open_ledger(
             operation: prepared.request.operation,
             external_id: prepared.plan.external_id.clone(),
             started_at: started,
-            parent_run: None,
+            parent_run: prepared.parent.as_ref().map(|parent| parent.id.clone()),
         },
     )?;
     let source = &prepared.source;
     let file = source.identity();
     ledger.record_source(&SourceRecord {
         ordinal: SOURCE,
-        // A resume may be started from another folder.
-        path: std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned()),
+        // A resume may be started from another folder. What was made from a
+        // file is called by that file's name, and found in the run folder.
+        path: std::path::absolute(&prepared.request.source)
+            .unwrap_or_else(|_| prepared.request.source.clone()),
         bytes: file.bytes,
         modified: file
             .modified_ns
@@ -158,7 +160,12 @@ fn open_ledger(
         dialect: serde_json::to_value(source.dialect()).unwrap_or_default(),
         plan: serde_json::to_value(&*prepared.plan).unwrap_or_default(),
         rows: None,
-        derivation: None,
+        derivation: match &prepared.derived {
+            Some(derived) => Some(serde_json::to_value(&derived.derivation).map_err(|error| {
+                LedgerError::Corrupt { what: "a derivation", value: error.to_string() }
+            })?),
+            None => None,
+        },
     })?;
     Ok(SharedLedger::new(ledger))
 }
@@ -254,7 +261,9 @@ async fn end(
     };
     run.ledger.run(move |ledger| ledger.finish_run(&record)).await?;
     run.folder.tidy();
+    let derived = run.setup.derived.as_ref();
     Ok(LoadEnd {
+        origin: derived.and_then(|derived| derived.origin(&tally, sent)),
         verdict,
         tally,
         sent,

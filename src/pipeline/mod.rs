@@ -11,12 +11,16 @@
 //! it ended. [`OpenRun`] is a run of an earlier process, which [`resume`] takes
 //! up by a [`RecoveryPlan`]. A [`Stop`] makes every stage wind down.
 //!
+//! [`prepare_retry`] makes a load of the rows of a run that did not succeed.
+//!
 //! [`Runs`] tells which runs there are, [`resolve`] which one a name means,
 //! and [`Account`] what is known of one, from its ledger and outcome files.
 
 mod account;
 mod books;
 mod carried;
+mod corrections;
+mod derived;
 mod doubles;
 mod error;
 mod folder;
@@ -31,15 +35,22 @@ mod recovery;
 mod request;
 mod results;
 mod resume;
+mod retried;
+mod retry;
+mod retry_rows;
 mod run;
 mod run_name;
 mod runs;
+mod settle;
 mod stop;
+mod twins;
 mod window;
 mod work;
 
 pub use account::{Account, AccountError};
 pub use books::{JobReport, LoadEnd};
+pub use corrections::CorrectionError;
+pub use derived::{Derivation, Derived, Origin, RetryOf, origin_of};
 pub use error::LoadError;
 pub use folder::RunFolder;
 pub use load::load;
@@ -47,7 +58,11 @@ pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;
-pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume};
+pub use resume::{
+    MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume, resume_and_settle,
+};
+pub use retry::{Left, Parent, Retry, RetryError, Wish as RetryWish, prepare_retry};
 pub use run_name::{RunNameError, newest_unfinished, resolve};
 pub use runs::{RunEntry, RunState, Runs};
+pub use settle::SettleError;
 pub use stop::{Stop, StopReason};

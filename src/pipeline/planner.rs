@@ -139,6 +139,9 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let first_rows = request.canary_rows().filter(|_| first_number == 1);
     let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number, first_rows);
     let mut chunker = Chunker::new(options, source, run.folder.spool_dir());
+    if let Some(derived) = &setup.derived {
+        chunker = chunker.told_by(Arc::clone(&derived.map));
+    }
     let mut read = backlog.read;
     while let Some(batch) = rows.next_batch()? {
         if run.stop.is_asked() {
@@ -183,7 +186,7 @@ impl ChunkSink for Planner<'_> {
             }
         };
         let reason = outcome.error.as_deref().unwrap_or_default();
-        reasons.count(REJECTED, &kind_of(reason), outcome.row);
+        reasons.count(REJECTED, &kind_of(reason), self.run.told(outcome.row));
         writer.push(&outcome).map_err(io::Error::other)
     }
 
@@ -201,7 +204,7 @@ impl ChunkSink for Planner<'_> {
         self.totals.read += chunk.read_rows;
         run.events.announce(Event::ChunkPlanned {
             chunk: chunk.number,
-            first_row: chunk.stretch.first_row.0,
+            first_row: run.told(chunk.stretch.first_row).0,
             rows: chunk.rows.len(),
             rejected: chunk.rejected,
             bytes: chunk.bytes,

@@ -6,17 +6,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::LoadRequest;
 use super::folder::private_file;
 use super::planner::chunker_options;
 use super::window::Window;
-use crate::chunker::{ChunkError, ChunkSizing, Duplicates, Rehearsal, rehearse};
+use super::{Derived, LoadRequest, Parent};
+use crate::chunker::{ChunkError, ChunkSizing, Chunker, Duplicates, Rehearsal, rehearse_with};
 use crate::domain::{
     Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
 };
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::rows::{SourceError, SourceRows as _};
+use crate::rows::{RowMap, SourceError, SourceRows as _};
 use crate::salesforce::{CallError, Limits, Org};
 use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
 
@@ -94,6 +94,10 @@ pub struct Prepared {
     pub object: ObjectDescription,
     /// The source, openable again.
     pub source: Arc<CsvSource>,
+    /// How the source was made, if it was made from another one.
+    pub derived: Option<Arc<Derived>>,
+    /// The run whose rows are retried, if it is a retry.
+    pub parent: Option<Parent>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
     /// What splitting the source through found, if it was.
@@ -186,7 +190,7 @@ pub enum PreflightError {
 /// # Errors
 /// [`PreflightError`]; nothing was sent.
 pub async fn prepare(
-    mut request: LoadRequest,
+    request: LoadRequest,
     org: Org,
     events: SharedSink,
 ) -> Result<Prepared, PreflightError> {
@@ -195,7 +199,21 @@ pub async fn prepare(
         let options = CsvOptions { delimiter: request.delimiter, ..CsvOptions::default() };
         blocking(move || open_csv(&path, &options)).await??
     };
-    let source = Arc::new(source);
+    prepare_source(request, Arc::new(source), None, org, events).await
+}
+
+/// As [`prepare`], for a source that is open already.
+///
+/// # Errors
+/// [`PreflightError`]; nothing was sent.
+pub(super) async fn prepare_source(
+    mut request: LoadRequest,
+    source: Arc<CsvSource>,
+    derived: Option<Arc<Derived>>,
+    org: Org,
+    events: SharedSink,
+) -> Result<Prepared, PreflightError> {
+    let surveyed = Surveyed { source: &source, map: derived.as_ref().map(|derived| &derived.map) };
     let object = describe(&org, &request.object).await?;
     check_assignment_rule(&request, &object)?;
     let unreadable = {
@@ -216,11 +234,11 @@ pub async fn prepare(
         request.chunk_bytes,
     );
     let survey = if request.scan || bytes <= SCAN_UP_TO {
-        let survey = run_survey(&request, &source, &plan, sizing, Arc::clone(&events)).await?;
+        let survey = run_survey(&request, surveyed, &plan, sizing, Arc::clone(&events)).await?;
         let rows = survey.sent;
         if settle_canary(&mut request, &org, rows) {
             // The rehearsal has the borders of the run, so once more.
-            Some(run_survey(&request, &source, &plan, sizing, events).await?)
+            Some(run_survey(&request, surveyed, &plan, sizing, events).await?)
         } else {
             Some(survey)
         }
@@ -259,7 +277,20 @@ pub async fn prepare(
         &allowances(&estimate, limits.as_ref(), &org, request.reserve),
     );
     notes.extend(unreadable);
-    Ok(Prepared { request, org, object, source, plan, survey, sizing, estimate, limits, notes })
+    Ok(Prepared {
+        request,
+        org,
+        object,
+        source,
+        derived,
+        parent: None,
+        plan,
+        survey,
+        sizing,
+        estimate,
+        limits,
+        notes,
+    })
 }
 
 /// Decides how many rows are sent ahead where the user did not; whether that
@@ -415,9 +446,17 @@ impl Prepared {
     }
 }
 
+/// The rows that are split through before the start.
+#[derive(Clone, Copy)]
+struct Surveyed<'a> {
+    source: &'a CsvSource,
+    /// How they are called where people see them.
+    map: Option<&'a Arc<RowMap>>,
+}
+
 async fn run_survey(
     request: &LoadRequest,
-    source: &Arc<CsvSource>,
+    Surveyed { source, map }: Surveyed<'_>,
     plan: &Arc<Plan>,
     sizing: ChunkSizing,
     events: SharedSink,
@@ -428,16 +467,16 @@ async fn run_survey(
     let options = chunker_options(plan, sizing, duplicates, 1, request.canary_rows());
     let plan = Arc::clone(plan);
     let total = source.identity().bytes;
+    let mut chunker = Chunker::dry(options);
+    if let Some(map) = map {
+        chunker = chunker.told_by(Arc::clone(map));
+    }
     let found = blocking(move || {
-        rehearse(
-            &mut rows,
-            &mut |batch| {
-                let bytes = batch.offset + batch.bytes.len() as u64;
-                events.announce(Event::ScanProgress { bytes, total });
-                plan.apply(batch)
-            },
-            options,
-        )
+        rehearse_with(chunker, &mut rows, &mut |batch| {
+            let bytes = batch.offset + batch.bytes.len() as u64;
+            events.announce(Event::ScanProgress { bytes, total });
+            plan.apply(batch)
+        })
     })
     .await?;
     found.map_err(|error| match error {

@@ -18,8 +18,8 @@ use crate::domain::{
     RowOutcome,
 };
 use crate::reconciler::{
-    ChunkProof, MergedOutcomes, OutcomeError, OutcomeSummary, OutcomeWriter, ResultSets, RowError,
-    SentRows, dispute, duplicate_of, reconcile,
+    ChunkProof, MergedOutcomes, OutcomeError, OutcomeSummary, OutcomeWriter, Problem, ResultSets,
+    RowError, SentRows, dispute, duplicate_of, reconcile,
 };
 use crate::salesforce::OpenTarget;
 
@@ -218,6 +218,12 @@ impl Lane<'_> {
     fn check_counters(&self, chunk: &PlannedChunk, job: &str, info: &JobInfo, proof: &ChunkProof) {
         let number = chunk.number;
         for problem in &proof.problems {
+            let problem = match *problem {
+                Problem::SeveralResults { rows, example } => {
+                    &Problem::SeveralResults { rows, example: self.run().told(example) }
+                }
+                _ => problem,
+            };
             self.run().note(format!("chunk {number}, job {job}: {problem}"));
         }
         if info.state != JobState::JobComplete {
@@ -362,7 +368,7 @@ fn match_results(
                 FailureClass::Capacity => no_room = Some(error.code.to_owned()),
                 _ => {}
             }
-            failures.count(error.code, &error.masked_message(), outcome.row);
+            failures.count(error.code, &error.masked_message(), run.told(outcome.row));
             if before > 0 {
                 doubles.extend(duplicate_of(text).map(|record| (outcome.row, record)));
             }

@@ -45,10 +45,15 @@ fn write_in_order(
     let source = &*run.setup.source;
     let name = source.path().file_name().unwrap_or(source.path().as_os_str());
     let name = name.to_string_lossy().into_owned();
+    let derived = run.setup.derived.as_ref();
+    let name = derived.map_or(name, |derived| derived.name().to_owned());
     let mut files = ResultFiles::create(run.folder.path(), source.header(), &|name| {
         let columns = &run.setup.plan.columns;
         columns.iter().find(|column| column.name == name).map(|column| column.header.clone())
     })?;
+    if let Some(derived) = derived {
+        files = files.told_by(Arc::clone(&derived.map));
+    }
     // Chunks that wait for one before them; some 200 bytes each, of which a
     // source of a billion rows makes a few thousand.
     let mut waiting = BTreeMap::new();

@@ -13,12 +13,16 @@ use jiff::Timestamp;
 
 use super::account::{Account, AccountError};
 use super::books::Books;
+use super::derived::RETRY_CSV;
 use super::load::drive;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
-use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
+use super::settle::{Settlement, settle_disputed};
+use super::{Derived, LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::ChunkSizing;
-use crate::domain::{AttemptState, Event, FailureLimit, JobState, SharedSink};
+use crate::domain::{
+    AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink, error_chain,
+};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
@@ -34,7 +38,7 @@ const PAGES_OF_JOBS: usize = 20;
 
 /// How far the clocks of the org and of this machine may be apart when a job is
 /// taken for one that may be ours.
-const CLOCKS_APART: Duration = Duration::from_mins(10);
+pub(super) const CLOCKS_APART: Duration = Duration::from_mins(10);
 
 /// What an earlier process left to do.
 #[derive(Debug, Clone, Default)]
@@ -192,6 +196,14 @@ impl OpenRun {
         &self.command
     }
 
+    /// Rows whose fate is not proven.
+    ///
+    /// # Errors
+    /// [`ResumeError::Ledger`].
+    pub fn disputed(&self) -> Result<u64, ResumeError> {
+        Ok(self.ledger.tally()?.disputed)
+    }
+
     /// Refuses a run that there is nothing left to do for.
     ///
     /// # Errors
@@ -209,22 +221,33 @@ impl OpenRun {
         }
     }
 
+    /// Its ledger.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Refuses another org than the one the run began with (I11).
+    pub(super) fn check_org(&self, org: &Org) -> Result<(), ResumeError> {
+        let expected = &self.stored.run.org.id;
+        let found = &org.identity().org_id;
+        if same_org(expected, found) {
+            return Ok(());
+        }
+        Err(ResumeError::WrongOrg {
+            id: self.stored.run.id.clone(),
+            expected: expected.clone(),
+            found: found.clone(),
+        })
+    }
+
     /// Looks at source and org and draws the plan. Changes nothing.
     ///
     /// # Errors
     /// [`ResumeError`].
     pub async fn prepare(self, org: Org, overrides: Overrides) -> Result<Resumable, ResumeError> {
-        let expected = &self.stored.run.org.id;
-        let found = &org.identity().org_id;
-        if !same_org(expected, found) {
-            return Err(ResumeError::WrongOrg {
-                id: self.stored.run.id.clone(),
-                expected: expected.clone(),
-                found: found.clone(),
-            });
-        }
+        self.check_org(&org)?;
         let looked = tokio::task::spawn_blocking(move || look(self)).await;
-        let Looked { open, source, plan, account, chunks, attempts, sources } =
+        let Looked { open, source, derived, plan, account, chunks, attempts, sources } =
             looked.map_err(|_| ResumeError::Interrupted)??;
         let facts = facts(&chunks, &attempts);
         let answers = ask(&org, &facts).await?;
@@ -241,7 +264,12 @@ impl OpenRun {
             }),
             exhausted,
         };
-        let read_on = (!exhausted).then(|| backlog.from.map_or(1, |from| from.first_row.0));
+        let told = |row| match &derived {
+            Some(derived) => derived.told(row).unwrap_or(row),
+            None => row,
+        };
+        let read_on = backlog.from.map_or(RowNumber(1), |from| from.first_row);
+        let read_on = (!exhausted).then(|| told(read_on).0);
         let recovery = RecoveryPlan::of(&facts, &answers, read_on);
         let unanswered: Vec<&StoredAttempt> = attempts
             .iter()
@@ -264,6 +292,7 @@ impl OpenRun {
             org,
             request,
             source: Arc::new(source),
+            derived: derived.map(Arc::new),
             plan: Arc::new(plan),
             account,
             chunks,
@@ -279,6 +308,7 @@ impl OpenRun {
 struct Looked {
     open: OpenRun,
     source: CsvSource,
+    derived: Option<Derived>,
     plan: Plan,
     account: Account,
     chunks: Vec<StoredChunk>,
@@ -293,30 +323,44 @@ fn look(open: OpenRun) -> Result<Looked, ResumeError> {
     };
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
-    let source = open_source(record, &plan)?;
+    let (source, derived) = open_source(&open.folder, record, &plan)?;
     let account = Account::read(&open.ledger, &open.folder)?;
     let (chunks, attempts) = (open.ledger.chunks()?, open.ledger.attempts()?);
-    Ok(Looked { source, plan, account, chunks, attempts, sources, open })
+    Ok(Looked { source, derived, plan, account, chunks, attempts, sources, open })
 }
 
-/// Opens the source again and refuses one that was changed.
-fn open_source(record: &SourceRecord, plan: &Plan) -> Result<CsvSource, ResumeError> {
+/// Opens the source again and refuses one that was changed. One that was made
+/// from another lies in the run folder, wherever that is by now.
+pub(super) fn open_source(
+    folder: &RunFolder,
+    record: &SourceRecord,
+    plan: &Plan,
+) -> Result<(CsvSource, Option<Derived>), ResumeError> {
     let options = CsvOptions { delimiter: Some(plan.source.delimiter), ..CsvOptions::default() };
-    let source = open_csv(&record.path, &options).map_err(ResumeError::Source)?;
+    let derived = Derived::open(folder.path(), record).map_err(|source| {
+        ResumeError::Source(SourceError::Io { path: folder.path().to_owned(), source })
+    })?;
+    let path = match &derived {
+        Some(_) => folder.path().join(RETRY_CSV),
+        None => record.path.clone(),
+    };
+    let source = open_csv(&path, &options).map_err(ResumeError::Source)?;
     let now = source.identity();
     let modified = now.modified_ns.and_then(|ns| Timestamp::from_nanosecond(i128::from(ns)).ok());
     let what = if now.bytes != record.bytes {
         "its size"
     } else if now.digest != record.edge_digest {
         "its content"
+    } else if derived.is_some() {
+        return Ok((source, derived));
     } else if modified != record.modified {
         "its time of change"
     } else if now.inode != record.inode {
         "it is another file of the same content"
     } else {
-        return Ok(source);
+        return Ok((source, None));
     };
-    Err(ResumeError::SourceChanged { path: record.path.clone(), what })
+    Err(ResumeError::SourceChanged { path, what })
 }
 
 fn same_org(one: &str, other: &str) -> bool {
@@ -414,7 +458,7 @@ async fn jobs_that_may_be_ours(
 }
 
 /// A time as REST writes it: `2026-01-15T08:30:12.000+0000`.
-fn instant(text: &str) -> Option<Timestamp> {
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
     let utc = text.strip_suffix("+0000").map(|start| format!("{start}Z"));
     utc.as_deref().unwrap_or(text).parse().ok()
 }
@@ -428,6 +472,8 @@ pub struct Resumable {
     pub request: LoadRequest,
     /// Its source, which is what it was.
     pub source: Arc<CsvSource>,
+    /// How that was made, if it was made from another one.
+    pub derived: Option<Arc<Derived>>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
     account: Account,
@@ -456,6 +502,25 @@ impl Resumable {
         &self.account
     }
 
+    /// Whether every row had its outcome before.
+    pub fn is_complete(&self) -> bool {
+        self.backlog.exhausted && self.backlog.chunks.iter().all(|(_, next)| *next == Next::Done)
+    }
+
+    /// The sent columns of these names, which find the records of an insert.
+    ///
+    /// # Errors
+    /// The first name that is no sent column.
+    pub fn key_columns<'a>(&self, names: &'a [String]) -> Result<Vec<usize>, &'a str> {
+        let find = |name: &'a String| {
+            let is_it = |column: &crate::transformer::PlannedColumn| {
+                column.name == *name || column.header.eq_ignore_ascii_case(name.trim())
+            };
+            self.plan.columns.iter().position(is_it).ok_or(name.as_str())
+        };
+        names.iter().map(find).collect()
+    }
+
     /// Rows that are not settled: still to be read, sent or told of.
     pub fn rows_left(&self) -> u64 {
         self.account.tally.pending()
@@ -481,11 +546,80 @@ async fn go_on(
     stop: Stop,
     closing: bool,
 ) -> Result<LoadEnd, LoadError> {
+    let (run, backlog, started) = take_up(resumable, events, stop, closing);
+    run.ledger.run(Ledger::reopen_run).await?;
+    drive(&run, backlog, started).await
+}
+
+/// As [`resume`], and then asks the org for the records of disputed rows. A
+/// run whose rows all have their outcome is only settled. `keys` are the sent
+/// columns that find the records of an insert ([`Resumable::key_columns`]).
+///
+/// # Errors
+/// [`SettleError`] in [`LoadError::Settle`] when nothing can be settled; others
+/// as [`super::load()`].
+pub async fn resume_and_settle(
+    resumable: Resumable,
+    keys: Vec<usize>,
+    events: SharedSink,
+    stop: Stop,
+) -> Result<LoadEnd, LoadError> {
+    let is_complete = resumable.is_complete();
+    // What was closed by the user stays so.
+    let closing = resumable.open.stored.aborted_at.is_some();
+    let (run, mut backlog, started) = take_up(resumable, Arc::clone(&events), stop, closing);
+    if !is_complete && !closing {
+        run.ledger.run(Ledger::reopen_run).await?;
+        let end = drive(&run, backlog.clone(), started).await?;
+        if end.stopped.is_some() || end.tally.disputed == 0 {
+            return Ok(end);
+        }
+        let chunks = run.ledger.run(Ledger::chunks).await?;
+        backlog = Backlog {
+            chunks: chunks.iter().map(|chunk| (chunk.chunk.number, Next::Done)).collect(),
+            read: chunks.iter().map(|chunk| chunk.chunk.read).sum(),
+            from: None,
+            exhausted: true,
+        };
+    }
+    let settlement = match settle_disputed(&run, keys).await {
+        Ok(settlement) => settlement,
+        // A run that was just brought to its end is told of all the same.
+        Err(error) if !is_complete && !closing => Settlement::prevented(&run, &error_chain(&error)),
+        Err(error) => return Err(LoadError::Settle(error)),
+    };
+    // The books as the ledger has them now, and the result files anew.
+    let (ledger, folder) = (run.ledger.clone(), run.folder.clone());
+    let found = tokio::task::spawn_blocking(move || {
+        let ledger = ledger.blocking();
+        Ok((Account::read(ledger, &folder)?, ledger.chunks()?, ledger.attempts()?))
+    });
+    let found: Result<_, AccountError> =
+        found.await.map_err(|error| LoadError::Stage(format!("account: {error}")))?;
+    let (account, chunks, attempts) =
+        found.map_err(|error| LoadError::Stage(error_chain(&error)))?;
+    let books = books(account, &chunks, &attempts);
+    let (setup, folder, ledger) = (run.setup.clone(), run.folder.clone(), run.ledger.clone());
+    let again = Run::new(setup, folder, ledger, events, Stop::default(), books);
+    for note in settlement.notes(&run) {
+        again.note(note);
+    }
+    drive(&again, backlog, started).await
+}
+
+/// A run at work again, and what is left to do.
+fn take_up(
+    resumable: Resumable,
+    events: SharedSink,
+    stop: Stop,
+    closing: bool,
+) -> (Arc<Run>, Backlog, Timestamp) {
     let Resumable {
         open,
         org,
         request,
         source,
+        derived,
         plan,
         account,
         chunks,
@@ -516,6 +650,7 @@ async fn go_on(
         request,
         org,
         source,
+        derived,
         plan,
         sizing,
         counted: None,
@@ -523,7 +658,6 @@ async fn go_on(
         closing,
     };
     let ledger = SharedLedger::new(open.ledger);
-    ledger.run(Ledger::reopen_run).await?;
     let run = Run::new(setup, open.folder, ledger, events, stop, books);
     for job in maybe_ours {
         run.note(format!(
@@ -532,7 +666,7 @@ async fn go_on(
             job.job, job.created
         ));
     }
-    drive(&run, backlog, started).await
+    (run, backlog, started)
 }
 
 /// Closes a run for good: aborts its jobs, takes what they had done, and sends

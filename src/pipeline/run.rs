@@ -8,10 +8,11 @@ use tokio::sync::Semaphore;
 use super::books::Books;
 use super::pacing::{LaneGate, LaneStart, PaceChange, PushBack};
 use super::results::Settled;
-use super::{LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
+use super::{Derived, LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
 use crate::chunker::{ChunkSizing, PlannedChunk};
 use crate::domain::{
-    Event, EventSink, FailureGroups, FailureLimit, JobInfo, SharedSink, Tally, error_chain,
+    Event, EventSink, FailureGroups, FailureLimit, JobInfo, RowNumber, SharedSink, Tally,
+    error_chain,
 };
 use crate::ledger::SharedLedger;
 use crate::poller::Poller;
@@ -32,6 +33,7 @@ pub(super) const SOURCE: u32 = 1;
 const MOST_NOTES: usize = 200;
 
 /// What a run works with, whether it begins or is taken up again.
+#[derive(Clone)]
 pub(super) struct Setup {
     pub(super) request: LoadRequest,
     pub(super) org: Org,
@@ -42,6 +44,8 @@ pub(super) struct Setup {
     pub(super) sizing: ChunkSizing,
     /// Rows of the source, where they were counted before the start.
     pub(super) counted: Option<u64>,
+    /// How the source was made, if it was made from another one.
+    pub(super) derived: Option<Arc<Derived>>,
     /// Whether bodies were recorded by an earlier process, so that they are
     /// checked against their digests before they are sent.
     pub(super) taken_up: bool,
@@ -57,6 +61,7 @@ impl From<Prepared> for Setup {
             org: prepared.org,
             object: prepared.object.name,
             source: prepared.source,
+            derived: prepared.derived,
             plan: prepared.plan,
             sizing: prepared.sizing,
             counted: prepared.survey.as_ref().map(|survey| survey.read),
@@ -196,6 +201,16 @@ impl Run {
         outcomes.extend(attempts.into_iter().map(|attempt| self.folder.outcomes(number, attempt)));
         outcomes.extend(settled_file.map(|file| self.folder.outcome_dir().join(file)));
         Settled { number, stretch: chunk.stretch, outcomes }
+    }
+
+    /// The number by which people know the row at a position.
+    pub(super) fn told(&self, position: RowNumber) -> RowNumber {
+        let Some(derived) = &self.setup.derived else { return position };
+        derived.told(position).unwrap_or_else(|error| {
+            let path = derived.map.path().display();
+            self.stop.ask(StopReason::repair(format!("{path} can't be read: {error}")));
+            position
+        })
     }
 
     /// Something of ours broke; the run winds down.

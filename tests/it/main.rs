@@ -25,6 +25,8 @@ mod local_org_serve;
 mod lookup;
 mod reconciling;
 mod resume;
+mod retry;
 mod runs;
 mod secrets;
+mod settle;
 mod support;

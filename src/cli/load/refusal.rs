@@ -7,7 +7,7 @@ use crate::rows::SourceError;
 use crate::transformer::Problem;
 
 /// The error a person sees for a refused load.
-pub(super) fn of(error: &PreflightError) -> CliError {
+pub(in crate::cli) fn of(error: &PreflightError) -> CliError {
     match error {
         PreflightError::Source(error) => source(error),
         PreflightError::Call(error) => org::call_error(error, org::Phase::Preflight),

@@ -21,10 +21,12 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::domain::{Fate, RowNumber, RowOutcome, Tally};
 use crate::rows::{
-    Cells, Dialect, RawBatch, RawRecord, RowFault, SourceError, SourceRows, Stretch, write_cell,
+    Cells, Dialect, RawBatch, RawRecord, RowFault, RowMap, SourceError, SourceRows, Stretch,
+    write_cell,
 };
 
 use super::outcomes::{OutcomeError, private, sync_folder};
@@ -173,6 +175,8 @@ pub struct ResultFiles {
     shown: Vec<String>,
     files: [Option<OpenFile>; 5],
     line: Vec<u8>,
+    /// Numbers of rows in the original, where the source was made from one.
+    row_map: Option<Arc<RowMap>>,
 }
 
 impl ResultFiles {
@@ -204,6 +208,7 @@ impl ResultFiles {
             shown,
             files: [const { None }; 5],
             line: Vec::with_capacity(1024),
+            row_map: None,
         };
         for kind in ResultKind::ALL {
             let path = folder.join(kind.file_name());
@@ -216,6 +221,14 @@ impl ResultFiles {
             }
         }
         Ok(files)
+    }
+
+    /// Has rows stand under the numbers of the original source: outcomes and
+    /// rows come by position.
+    #[must_use]
+    pub fn told_by(mut self, map: Arc<RowMap>) -> Self {
+        self.row_map = Some(map);
+        self
     }
 
     fn open(&mut self, kind: ResultKind) -> Result<&mut OpenFile, ResultError> {
@@ -296,10 +309,16 @@ impl ResultFiles {
         outcome: &RowOutcome,
     ) -> Result<(), ResultError> {
         let kind = ResultKind::of(outcome.fate);
+        let row = match &self.row_map {
+            Some(map) => map
+                .row_of(outcome.row)
+                .map_err(|source| ResultError::Io { path: map.path().to_owned(), source })?,
+            None => outcome.row,
+        };
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         line.extend_from_slice(prefix);
-        push_number(&mut line, outcome.row.0);
+        push_number(&mut line, row.0);
         line.push(b',');
         push_number(&mut line, u64::from(outcome.attempts));
         line.push(b',');
