@@ -287,7 +287,7 @@ fn write_result_files(bencher: divan::Bencher) {
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let mut files = ResultFiles::create(folder.path(), &source.header, &|_| None).unwrap();
         let mut outcomes = outcomes.iter().cloned().map(Ok);
-        files.append("accounts.csv", &source, stretch, &mut outcomes).unwrap();
+        files.append("accounts.csv", &source, stretch, &mut outcomes, &|row| row).unwrap();
         files.finish().unwrap()
     });
 }

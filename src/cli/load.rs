@@ -99,6 +99,11 @@ pub struct LoadArgs {
     /// Default: 200 in production from 50,000 rows on, else 0
     #[arg(long, value_name = "N")]
     canary: Option<u64>,
+    /// Keep rows with the same value in this column together, so that parallel
+    /// batches don't lock the same parent; `none` never does. Default: by itself
+    /// for a lookup that locks its parent
+    #[arg(long, value_name = "COLUMN")]
+    group_by: Option<String>,
     /// Percent of the org's daily allowances to leave to others
     #[arg(long, default_value_t = 0, value_name = "P%", value_parser = parse_percent)]
     reserve: u8,
@@ -228,6 +233,7 @@ impl LoadArgs {
             max_failures: self.max_failures,
             canary: self.canary,
             reserve: self.reserve,
+            group_by: self.group_by.clone(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct LocalOrgArgs {
 enum LocalOrgCommand {
     /// Serve the org on 127.0.0.1 until Ctrl-C
     #[command(after_help = EXAMPLES)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Print what every row of every job did to the records of an object
     #[command(after_help = JOURNAL_EXAMPLES)]
     Journal(JournalArgs),
@@ -81,7 +81,7 @@ struct JournalArgs {
 
 pub(super) fn run(args: LocalOrgArgs, context: &Context) -> Result<Exit, CliError> {
     match args.command {
-        LocalOrgCommand::Serve(args) => context.runtime()?.block_on(serve(args, context)),
+        LocalOrgCommand::Serve(args) => context.runtime()?.block_on(serve(*args, context)),
         LocalOrgCommand::Journal(args) => journal(&args, context),
     }
 }

@@ -40,6 +40,20 @@ pub struct ReportArgs {
     jobs: bool,
 }
 
+/// Shows a run that is complete, and sees to its summary.json: the process may
+/// have died between the run's end and that file.
+pub(super) fn again(folder: &Path, context: &Context) -> Result<(), CliError> {
+    let name = folder.to_string_lossy();
+    let told = find(Some(&name), context)?;
+    if !folder.join(SUMMARY_FILE).is_file() {
+        told.summary.write(folder).map_err(|error| {
+            CliError::repair("summary", "the summary can't be kept").caused_by(&error)
+        })?;
+    }
+    let args = ReportArgs { run: Some(name.into_owned()), failures: false, jobs: false };
+    run(args, context).map(drop)
+}
+
 /// What is told of a run.
 struct Told {
     summary: Summary,

@@ -92,10 +92,8 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
         // A scheduler may ask once too often: nothing is wrong with that.
         Err(ResumeError::Complete { id, exit_code }) => {
             context.say(&format!("Run {id} is complete; there is nothing to go on with."));
-            if context.global.json {
-                let text = std::fs::read_to_string(open.folder().summary());
-                context.print(&text.unwrap_or_default())?;
-            }
+            drop(open);
+            super::report::again(&folder, context)?;
             return Ok(Exit::from_code(exit_code));
         }
         checked => checked.map_err(|error| refusal(&error, &folder))?,
@@ -265,7 +263,7 @@ fn steps(plan: &RecoveryPlan) -> Vec<String> {
     }
     if !plan.gone.0.is_empty() {
         steps.push(format!(
-            "{} unknown to the org: once it has said so again, {} will be disputed",
+            "{} no longer known to the org: once it has said so again, {} will be disputed",
             jobs(&plan.gone.0),
             count(plan.gone.1, "row")
         ));
@@ -297,6 +295,10 @@ pub(super) fn refusal(error: &ResumeError, folder: &Path) -> CliError {
         ),
         ResumeError::Source(_) => refused("source")
             .hint("Put the file back where it was; the ledger knows it by its path."),
+        ResumeError::Derived(_) => refused("source").hint(
+            "The files of the run's folder and the original source are needed to go on; put back \
+             what is named.",
+        ),
         ResumeError::SourceChanged { .. } => refused("source-changed").hint(
             "Put the file back as it was (with its time of change). If that is not possible: what \
              was sent stands in the result files and the outcome files; `bulkhaul abort` closes the \
@@ -331,7 +333,18 @@ mod tests {
             judge: 1,
             read_on_from: Some(1_300_001),
         };
-        insta::assert_snapshot!(steps(&plan).join("\n"), @r"");
+        insta::assert_snapshot!(steps(&plan).join("\n"), @r"
+        12 chunks done, 1,200,000 rows
+        fetch the results of 3 jobs (750E to 750G), 30,000 rows
+        watch jobs 750C and 750D to the end, 40,000 rows
+        close job 750B, which may be closed already
+        see which rows of 1 chunk are due again
+        abort job 750A, never closed, and begin anew
+        begin anew where 1 creation of a job was never answered
+        send 2 chunks that were never sent, 20,000 rows
+        job 750H no longer known to the org: once it has said so again, 10,000 rows will be disputed
+        read on from row 1300001
+        ");
         let finished = RecoveryPlan { done: (1, 5), ..RecoveryPlan::default() };
         assert_eq!(steps(&finished), ["1 chunk done, 5 rows"]);
     }

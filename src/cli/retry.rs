@@ -15,9 +15,7 @@ use super::resume::{as_the_run_began, refusal as run_refusal};
 use super::{CliError, Context, Exit, org, run_name};
 use crate::chunker::Duplicates;
 use crate::domain::{Event, FailureLimit, error_chain};
-use crate::pipeline::{
-    self, CorrectionError, LoadError, OpenRun, RetryError, RetryWish, RunFolder, Stop,
-};
+use crate::pipeline::{self, CorrectionError, OpenRun, RetryError, RetryWish, RunFolder, Stop};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
 
@@ -127,28 +125,25 @@ async fn go(
     }
     let parent_folder = parent.folder().path().to_owned();
     let wish = args.wish(&context.global.runs_dir);
-    let retry = pipeline::prepare_retry(parent, wish, org.clone(), progress.sink())
+    let prepared = pipeline::prepare_retry(parent, wish, org.clone(), progress.sink())
         .await
         .map_err(|error| refused(&error, &parent_folder))?;
     progress.clear();
-    let banner = banner::text(retry.prepared());
+    let banner = banner::text(&prepared);
     context.say(&banner);
     if context.progress_view() == ProgressView::Json {
         progress.sink().announce(Event::Note { text: banner });
     }
-    ask(args.expect_org.as_deref(), context, retry.prepared())?;
+    ask(args.expect_org.as_deref(), context, &prepared)?;
     let folder = RunFolder::create(&context.global.runs_dir).map_err(|(path, error)| {
         CliError::refused("run-folder", format!("{} can't be made: {error}", path.display()))
             .hint("Name another place with --runs-dir.")
     })?;
     let stop = Stop::default();
     signals::watch(&stop);
-    let facts = summary::Facts::of(retry.prepared(), &folder);
-    let ended = retry.run(folder, kept(context), progress.sink(), stop).await;
-    let end = ended.map_err(|error| match &error {
-        LoadError::Retry(error) => refused(error, &parent_folder),
-        _ => not_run(&error, &facts.folder),
-    })?;
+    let facts = summary::Facts::of(&prepared, &folder);
+    let ended = pipeline::load(prepared, folder, kept(context), progress.sink(), stop).await;
+    let end = ended.map_err(|error| not_run(&error, &facts.folder))?;
     Ok(summary::build(&facts, end, org))
 }
 

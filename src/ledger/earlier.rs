@@ -79,11 +79,7 @@ pub fn find_earlier(
         match look(&path) {
             Ok((run, known, tally)) => {
                 let same_org = same_id(&run.run.org.id, org_id);
-                let same_source = known.iter().any(|known| {
-                    sources.iter().any(|source| {
-                        source.bytes == known.bytes && source.edge_digest == known.edge_digest
-                    })
-                });
+                let same_source = known.iter().map(original).any(|known| sources.contains(&known));
                 let same_target =
                     run.run.object.eq_ignore_ascii_case(object) && run.run.operation == operation;
                 if same_org && same_source && same_target {
@@ -95,6 +91,19 @@ pub fn find_earlier(
     }
     earlier.runs.sort_by_key(|earlier| std::cmp::Reverse(earlier.run.run.started_at));
     Ok(earlier)
+}
+
+/// What the user's own file is known by: that of a source that was made from
+/// it stands in the derivation.
+fn original(source: &SourceRecord) -> SourceIdentity {
+    let of_original =
+        |name: &str| source.derivation.as_ref()?.pointer(&format!("/original/identity/{name}"));
+    match (of_original("bytes").and_then(|it| it.as_u64()), of_original("digest")) {
+        (Some(bytes), Some(digest)) => {
+            SourceIdentity { bytes, edge_digest: digest.as_str().unwrap_or_default().to_owned() }
+        }
+        _ => SourceIdentity { bytes: source.bytes, edge_digest: source.edge_digest.clone() },
+    }
 }
 
 fn look(path: &Path) -> Result<(StoredRun, Vec<SourceRecord>, Tally), LedgerError> {

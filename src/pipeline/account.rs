@@ -8,13 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use super::JobReport;
+use super::RunFolder;
+use super::derived::{Derivation, open_map};
 use super::planner::kind_of;
-use super::{Derived, JobReport, RunFolder};
 use crate::domain::{
     AttemptState, FailureGroups, Fate, JobState, REJECTED, RowNumber, RowOutcome, Tally,
 };
-use crate::ledger::{ChunkState, Ledger, LedgerError, SourceRecord, StoredAttempt, StoredChunk};
+use crate::ledger::{ChunkState, Ledger, LedgerError, StoredAttempt, StoredChunk};
 use crate::reconciler::{MergedOutcomes, OutcomeError, OutcomeReader, RowError};
+use crate::rows::RowMap;
 
 /// Notes that are kept; the ledger has them all (I6).
 const MOST_NOTES: usize = 200;
@@ -53,14 +56,6 @@ pub enum AccountError {
         chunk: u64,
         /// Which file, and why.
         source: OutcomeError,
-    },
-    /// The row map of a derived source can't be read.
-    #[error("the row map below {} can't be read", path.display())]
-    RowMap {
-        /// The file or its folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
     },
     /// An outcome file is whole, but not the one the ledger knows.
     #[error(
@@ -104,7 +99,6 @@ impl Account {
         let chunks = ledger.chunks()?;
         let attempts = ledger.attempts()?;
         let sources = ledger.sources()?;
-        let rows = Rows::of(folder, &sources)?;
         let mut account = Account {
             chunks: chunks.len() as u64,
             source_rows: match sources.as_slice() {
@@ -118,16 +112,23 @@ impl Account {
         for attempt in attempts {
             of_chunk.entry(attempt.chunk).or_default().push(attempt);
         }
+        // For examples only; what is counted doesn't depend on it.
+        let map = sources.first().and_then(|source| Derivation::of(source).ok()?);
+        let map = map.and_then(|derivation| open_map(folder, &derivation.map?).ok());
         for chunk in &chunks {
             let attempts = of_chunk.remove(&chunk.chunk.number).unwrap_or_default();
             account.tally.add(&chunk.tally);
             account.sent += sent(chunk, &attempts);
             for attempt in &attempts {
-                if let Some(job) = job(chunk, attempt, &rows)? {
+                if let Some(mut job) = job(chunk, attempt) {
+                    let first = RowNumber(job.first_row);
+                    if let Some(Ok(row)) = map.as_ref().map(|map| map.row_of(first)) {
+                        job.first_row = row.0;
+                    }
                     account.jobs.insert((job.chunk, job.attempt), job);
                 }
             }
-            account.take_outcomes(chunk, &attempts, folder, &rows)?;
+            account.take_outcomes(chunk, &attempts, folder, map.as_ref())?;
         }
         Ok(account)
     }
@@ -139,7 +140,7 @@ impl Account {
         chunk: &StoredChunk,
         attempts: &[StoredAttempt],
         folder: &RunFolder,
-        rows: &Rows,
+        map: Option<&RowMap>,
     ) -> Result<(), AccountError> {
         let number = chunk.chunk.number;
         let failed = |source| AccountError::Outcomes { chunk: number, source };
@@ -174,7 +175,8 @@ impl Account {
             let outcome = outcome.map_err(failed)?;
             found.read += 1;
             found.count(outcome.fate);
-            self.count_reason(&outcome, rows)?;
+            let row = map.map_or(outcome.row, |map| map.row_of(outcome.row).unwrap_or(outcome.row));
+            self.count_reason(&outcome, row);
         }
         if found != expected {
             let (found, known) = (found.read, expected.read);
@@ -183,37 +185,16 @@ impl Account {
         Ok(())
     }
 
-    fn count_reason(&mut self, outcome: &RowOutcome, rows: &Rows) -> Result<(), AccountError> {
+    fn count_reason(&mut self, outcome: &RowOutcome, row: RowNumber) {
         let text = outcome.error.as_deref().unwrap_or_default();
         match outcome.fate {
             Fate::Failed => {
                 let error = RowError::parse(text);
-                let row = rows.told(outcome.row)?;
                 self.failures.count(error.code, &error.masked_message(), row);
             }
-            Fate::Rejected => {
-                self.failures.count(REJECTED, &kind_of(text), rows.told(outcome.row)?);
-            }
+            Fate::Rejected => self.failures.count(REJECTED, &kind_of(text), row),
             _ => {}
         }
-        Ok(())
-    }
-}
-
-/// How people call the rows of a run.
-struct Rows(Option<Derived>);
-
-impl Rows {
-    fn of(folder: &RunFolder, sources: &[SourceRecord]) -> Result<Self, AccountError> {
-        let failed = |source| AccountError::RowMap { path: folder.path().to_owned(), source };
-        let Some(source) = sources.first() else { return Ok(Rows(None)) };
-        Derived::open(folder.path(), source).map(Rows).map_err(failed)
-    }
-
-    fn told(&self, position: RowNumber) -> Result<RowNumber, AccountError> {
-        let Some(derived) = &self.0 else { return Ok(position) };
-        let path = || derived.map.path().to_owned();
-        derived.told(position).map_err(|source| AccountError::RowMap { path: path(), source })
     }
 }
 
@@ -230,16 +211,10 @@ fn sent(chunk: &StoredChunk, attempts: &[StoredAttempt]) -> u64 {
 }
 
 /// The job of an attempt, if it came to one.
-fn job(
-    chunk: &StoredChunk,
-    attempt: &StoredAttempt,
-    rows: &Rows,
-) -> Result<Option<JobReport>, AccountError> {
+fn job(chunk: &StoredChunk, attempt: &StoredAttempt) -> Option<JobReport> {
     let carried = attempt.attempt.rows.as_ref().unwrap_or(&chunk.chunk.rows);
-    let Some(id) = attempt.job_id.clone() else { return Ok(None) };
-    let first_row = carried.first().map(|row| rows.told(row)).transpose()?;
-    Ok(Some(JobReport {
-        id,
+    Some(JobReport {
+        id: attempt.job_id.clone()?,
         chunk: attempt.chunk,
         attempt: attempt.number,
         state: match attempt.state {
@@ -256,7 +231,7 @@ fn job(
             AttemptState::Complete => JobState::JobComplete,
             AttemptState::Failed => JobState::Failed,
         },
-        first_row: first_row.map_or(0, |row| row.0),
+        first_row: carried.first().map_or(0, |row| row.0),
         rows: carried.len(),
         bytes: attempt.attempt.body_bytes.unwrap_or(chunk.chunk.body.bytes),
         processed: attempt.processed.unwrap_or(0),
@@ -268,7 +243,7 @@ fn job(
                 format!("{} : {}", error.code, error.message)
             }
         }),
-    }))
+    })
 }
 
 fn notes(ledger: &Ledger) -> Result<Vec<String>, LedgerError> {

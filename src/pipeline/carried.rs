@@ -181,7 +181,7 @@ impl Carried {
         let (spool, carried) = (run.folder.spool_dir(), Arc::clone(self));
         ChunkBody {
             chunk: self.chunk.number,
-            first_row: self.rows.first().map_or(0, |row| run.told(row).0),
+            first_row: self.rows.first().map_or(0, |row| run.row_of(row).0),
             rows: self.rows.len(),
             bytes: self.bytes,
             part: self.part.clone(),

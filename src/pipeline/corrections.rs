@@ -111,13 +111,12 @@ struct Reading {
 }
 
 impl Corrections {
-    /// Opens a file and reads it through once. `sorted` is whether rows will
-    /// be asked for in ascending order.
+    /// Opens a file and reads it through once. Rows are then asked for in
+    /// ascending order.
     pub(super) fn open(
         path: &Path,
         header: &[String],
         plan: &Plan,
-        sorted: bool,
     ) -> Result<Self, CorrectionError> {
         let source = open_csv(path, &CsvOptions::default())?;
         let is_row = |name: &String| name.trim().eq_ignore_ascii_case(ROW);
@@ -148,7 +147,7 @@ impl Corrections {
         }
         let places = Places::Index(Vec::new());
         let mut corrections = Corrections { source, row_column, columns, places };
-        corrections.places = corrections.survey(sorted)?;
+        corrections.places = corrections.survey()?;
         Ok(corrections)
     }
 
@@ -156,10 +155,10 @@ impl Corrections {
         self.source.path().to_owned()
     }
 
-    fn survey(&self, sorted: bool) -> Result<Places, CorrectionError> {
+    fn survey(&self) -> Result<Places, CorrectionError> {
         let mut places: Vec<Place> = Vec::new();
         let mut overflows = false;
-        let (mut ascends, mut last) = (sorted, 0);
+        let (mut ascends, mut last) = (true, 0);
         let mut rows = self.source.rows(None)?;
         while let Some(batch) = rows.next_batch()? {
             for (index, record) in batch.records.iter().enumerate() {

@@ -1,44 +1,49 @@
-//! A source that was made from another one: its rows are counted by position
-//! within the process, and by their number in the original wherever people see
-//! them.
+//! A source that was made from another one: the rows of one parent together,
+//! or the rows of an earlier run. All stages work on it by position; people
+//! are told rows of the original.
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::RunFolder;
 use crate::domain::{RowNumber, Tally};
 use crate::ledger::SourceRecord;
-use crate::rows::RowMap;
+use crate::reader::{CsvOptions, CsvSource, SourceIdentity, open_csv};
+use crate::rows::{GroupIndex, RowMap, SourceError, SourceRows as _};
 
-/// The rows of a retry, in its run folder.
-pub(super) const RETRY_CSV: &str = "retry.csv";
-/// Which row of the original each of them is.
-pub(super) const RETRY_ROWS: &str = "retry.rows";
-
-/// How a source was made; the ledger keeps it as JSON.
+/// How a source came about, as the ledger keeps it. File names are relative to
+/// the run's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Derivation {
-    /// From the rows of an earlier run that did not succeed.
-    Retry(RetryOf),
+pub(super) struct Derivation {
+    /// Why it was made: `grouped` or `retry`.
+    pub(super) kind: String,
+    /// The file it was made from.
+    pub(super) original: Option<Original>,
+    /// The row map; without one the source is the user's own file.
+    pub(super) map: Option<String>,
+    /// The index of its groups.
+    pub(super) index: Option<String>,
+    /// The column by which it is grouped.
+    pub(super) group_by: Option<String>,
+    /// What a retry takes up.
+    #[serde(default)]
+    pub(super) retry: Option<RetryOf>,
 }
 
 /// What a retry takes up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryOf {
-    /// File name of the original source, as result files call it.
-    pub source: String,
+pub(super) struct RetryOf {
     /// The counts of the original load as they were before this retry.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// The rows taken up, by the fate they had; `read` counts those that the
     /// original had read, so that what it leaves was pending.
-    pub taken: Tally,
+    pub(super) taken: Tally,
     /// Those of them that were sent before.
-    pub taken_sent: u64,
+    pub(super) taken_sent: u64,
     /// All rows taken up, also those that the original never came to read.
-    pub rows: u64,
+    pub(super) rows: u64,
 }
 
 /// The counts of a load with what its retries made of them (I1 holds on them).
@@ -55,7 +60,7 @@ pub struct Origin {
 impl RetryOf {
     /// The original's counts with the new fates of the rows taken up in the
     /// place of the old ones.
-    pub fn origin_with(&self, tally: &Tally, sent: u64) -> Origin {
+    pub(super) fn origin_with(&self, tally: &Tally, sent: u64) -> Origin {
         let (before, taken) = (&self.origin.tally, &self.taken);
         let part = |before: u64, taken: u64, now: u64| before.saturating_sub(taken) + now;
         let sent_before = self.origin.sent.saturating_sub(self.taken_sent);
@@ -78,57 +83,126 @@ impl RetryOf {
 
 /// The original's counts that a run of this source comes to, if it is a retry.
 pub fn origin_of(source: &SourceRecord, tally: &Tally, sent: u64) -> Option<Origin> {
-    let Derivation::Retry(retry) = derivation_of(source).ok()??;
+    let retry = Derivation::of(source).ok()??.retry?;
     Some(retry.origin_with(tally, sent))
 }
 
-/// How a source was made, if it was made from another one.
-fn derivation_of(source: &SourceRecord) -> io::Result<Option<Derivation>> {
-    let Some(value) = &source.derivation else { return Ok(None) };
-    let read = serde_json::from_value(value.clone());
-    read.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+/// The user's own file that a source is, or was made from.
+pub fn original_path(source: &SourceRecord) -> PathBuf {
+    let derivation = Derivation::of(source).ok().flatten();
+    let original = derivation.and_then(|derivation| derivation.original);
+    original.map_or_else(|| source.path.clone(), |original| original.path)
 }
 
-/// A source of a run that was made from another one.
+/// The file a source was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Original {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What it is known by.
+    pub(super) identity: SourceIdentity,
+}
+
+/// Why a derived source can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DerivedError {
+    /// The ledger's word on it can't be understood.
+    #[error("the ledger's word on how the source was made can't be understood")]
+    Unknown(#[source] serde_json::Error),
+    /// A file of it can't be read.
+    #[error("{} can't be read", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The original can't be read, or was changed.
+    #[error("the file that the rows come from can't be read")]
+    Original(#[source] SourceError),
+}
+
+/// What the stages need of it beside the source itself.
 #[derive(Debug, Clone)]
-pub struct Derived {
-    /// How it was made.
-    pub derivation: Derivation,
-    /// Which row of the original stands at a position.
-    pub map: Arc<RowMap>,
+pub(super) struct Derived {
+    /// Positions to rows of the original.
+    pub(super) map: Arc<RowMap>,
+    /// The original, where result files take their columns and order from it;
+    /// `None` where they take them from the derived file.
+    pub(super) original: Option<Arc<CsvSource>>,
+    /// The name in `bulkhaul__Source`.
+    pub(super) name: PathBuf,
+    /// What a retry takes up.
+    pub(super) retry: Option<RetryOf>,
 }
 
 impl Derived {
-    /// Opens what belongs to a source in its run folder; `None` for a file of
-    /// the user's.
-    ///
-    /// # Errors
-    /// What the system says, or that the row map is damaged.
-    pub fn open(folder: &Path, source: &SourceRecord) -> io::Result<Option<Derived>> {
-        let Some(derivation) = derivation_of(source)? else { return Ok(None) };
-        let map = Arc::new(RowMap::open(&folder.join(RETRY_ROWS))?);
-        Ok(Some(Derived { derivation, map }))
+    /// The row of the original at a position. Where the map can't be read the
+    /// position has to do: it is for people only.
+    pub(super) fn row_of(&self, position: RowNumber) -> RowNumber {
+        self.map.row_of(position).unwrap_or(position)
+    }
+}
+
+impl Derivation {
+    /// What the ledger says of a source.
+    pub(super) fn of(record: &SourceRecord) -> Result<Option<Self>, DerivedError> {
+        let stored = record.derivation.clone();
+        stored.map(serde_json::from_value).transpose().map_err(DerivedError::Unknown)
     }
 
-    /// What the original file is called.
-    pub fn name(&self) -> &str {
-        let Derivation::Retry(retry) = &self.derivation;
-        &retry.source
+    /// Where the source lies: one of ours in the run's folder, wherever that is
+    /// by now.
+    pub(super) fn path(&self, folder: &RunFolder, recorded: &Path) -> PathBuf {
+        match (&self.map, recorded.file_name()) {
+            (Some(_), Some(name)) => folder.path().join(name),
+            _ => recorded.to_owned(),
+        }
     }
 
-    /// The original's number of the row at a position.
-    ///
-    /// # Errors
-    /// As [`RowMap::row_of`].
-    pub fn told(&self, position: RowNumber) -> io::Result<RowNumber> {
-        self.map.row_of(position)
+    /// Opens the row map and the original behind it.
+    pub(super) fn open(
+        &self,
+        folder: &RunFolder,
+        source: &CsvSource,
+    ) -> Result<Option<Derived>, DerivedError> {
+        let Some(map) = &self.map else { return Ok(None) };
+        let map = open_map(folder, map)?;
+        let name = self
+            .original
+            .as_ref()
+            .map_or_else(|| source.path().to_owned(), |original| original.path.clone());
+        let original = match &self.original {
+            // Rows in another order than theirs are written by the original.
+            Some(original) if !map.is_ascending() => {
+                let dialect = source.dialect();
+                let options =
+                    CsvOptions { delimiter: Some(dialect.delimiter), ..CsvOptions::default() };
+                let opened = open_csv(&original.path, &options).map_err(DerivedError::Original)?;
+                if opened.identity() != &original.identity {
+                    let path = original.path.clone();
+                    return Err(DerivedError::Original(SourceError::Changed { path }));
+                }
+                Some(Arc::new(opened))
+            }
+            _ => None,
+        };
+        let retry = self.retry.clone();
+        Ok(Some(Derived { map: Arc::new(map), original, name, retry }))
     }
 
-    /// The original's counts with those of this run.
-    pub fn origin(&self, tally: &Tally, sent: u64) -> Option<Origin> {
-        let Derivation::Retry(retry) = &self.derivation;
-        Some(retry.origin_with(tally, sent))
+    /// Opens the index of its groups.
+    pub(super) fn groups(&self, folder: &RunFolder) -> Result<Option<GroupIndex>, DerivedError> {
+        let Some(index) = &self.index else { return Ok(None) };
+        let path = folder.path().join(index);
+        GroupIndex::open(&path).map(Some).map_err(|source| DerivedError::Io { path, source })
     }
+}
+
+/// Opens a row map of a run's folder.
+pub(super) fn open_map(folder: &RunFolder, name: &str) -> Result<RowMap, DerivedError> {
+    let path = folder.path().join(name);
+    RowMap::open(&path).map_err(|source| DerivedError::Io { path, source })
 }
 
 #[cfg(test)]
@@ -137,8 +211,8 @@ mod tests {
 
     #[test]
     fn the_original_adds_up_with_the_rows_of_its_retry() {
-        // 100 rows read, 90 saved, 4 failed, 3 rejected, 1 disputed, 2 pending;
-        // the failed and pending ones go again, with 5 never read.
+        // 100 rows read: 90 saved, 4 failed, 3 rejected, 1 disputed, 2 pending.
+        // The failed and pending ones go again, with 5 that were never read.
         let tally = Tally {
             read: 100,
             created: 90,
@@ -148,7 +222,6 @@ mod tests {
             ..Tally::default()
         };
         let retry = RetryOf {
-            source: "a.csv".to_owned(),
             origin: Origin { run_id: "r".to_owned(), tally, sent: 95 },
             taken: Tally { read: 6, failed: 4, ..Tally::default() },
             taken_sent: 4,

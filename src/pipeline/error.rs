@@ -1,6 +1,6 @@
 //! Why a run could not even wind down in order.
 
-use super::{PreflightError, RetryError, SettleError};
+use super::{PreflightError, SettleError};
 use crate::ledger::LedgerError;
 use crate::reconciler::{OutcomeError, ResultError};
 use crate::rows::SourceError;
@@ -31,9 +31,6 @@ pub enum LoadError {
     /// Disputed rows can't be settled; the run is as it was.
     #[error("the disputed rows can't be settled")]
     Settle(#[source] SettleError),
-    /// The rows of a retry can't be put into its run folder; nothing was sent.
-    #[error("the rows can't be put together")]
-    Retry(#[source] Box<RetryError>),
     /// A stage broke off; this is a bug in bulkhaul.
     #[error("a stage broke off: {0}")]
     Stage(String),

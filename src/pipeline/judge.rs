@@ -10,8 +10,8 @@ use super::lane::{LaneError, Pass};
 use super::run::Run;
 use crate::chunker::PlannedChunk;
 use crate::domain::{
-    Again, AttemptState, FailureGroups, Fate, JobFailureClass, ROWS_PER_BATCH, RowOutcome,
-    RowRanges, Tally, may_send_again,
+    Again, AttemptState, FailureGroups, Fate, JobFailureClass, MatchTier, Operation,
+    ROWS_PER_BATCH, RowOutcome, RowRanges, Tally, may_send_again,
 };
 use crate::ledger::StoredAttempt;
 use crate::reconciler::{MergedOutcomes, RowError};
@@ -116,7 +116,9 @@ pub(super) fn judge(
         return Ok(Judged::NothingSent);
     }
     let limit = if run.setup.closing { 0 } else { run.setup.request.row_attempts };
-    let protected = run.setup.plan.protects(chunk.unique_text);
+    let plan = &run.setup.plan;
+    let protected = plan.protects(chunk.unique_text);
+    let is_upsert = plan.operation == Operation::Upsert;
     let files = earlier_files(run, attempts, u32::MAX);
     let mut outcomes = MergedOutcomes::open(&files)?;
     let (mut now, mut locked) = (RowRanges::new(), RowRanges::new());
@@ -125,14 +127,17 @@ pub(super) fn judge(
     while let Some(outcome) = outcomes.next() {
         let outcome = outcome?;
         let job = accounted.get(outcomes.last_file());
-        match job.map_or(Again::No, |job| job.again(&outcome, limit, protected)) {
+        // An upsert row without a key may make a record each time it is sent.
+        let has_key = !is_upsert || outcome.tier == Some(MatchTier::Key);
+        let again = |job: &LastJob| job.again(&outcome, limit, protected && has_key);
+        match job.map_or(Again::No, again) {
             Again::Now => now.push(outcome.row),
             Again::LockPass => locked.push(outcome.row),
             Again::No => {
                 if outcome.fate == Fate::Failed {
                     let text = outcome.error.as_deref().unwrap_or_default();
                     let error = RowError::parse(text);
-                    failures.count(error.code, &error.masked_message(), run.told(outcome.row));
+                    failures.count(error.code, &error.masked_message(), run.row_of(outcome.row));
                 }
                 tally.count(outcome.fate);
             }

@@ -5,17 +5,23 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::books::Books;
+use super::derived::Derivation;
+use super::grouping::absolute;
 use super::planner::{PlanTotals, plan_chunks};
 use super::preflight::alone;
 use super::results::write_results;
 use super::resume::Backlog;
 use super::run::{Run, SOURCE, Setup};
 use super::work::work_off;
-use super::{LoadEnd, LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
+use super::{
+    LoadEnd, LoadError, LoadRequest, PreflightError, Prepared, RunFolder, Stop, StopReason,
+};
 use crate::domain::{Event, Reason, SharedSink, Status, verdict};
+use crate::grouper::GROUPED_CSV;
 use crate::ledger::{
     Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger, SourceRecord,
 };
+use crate::reader::{CsvOptions, CsvSource, open_csv};
 use crate::reconciler::WrittenFile;
 use crate::rows::SourceRows as _;
 
@@ -39,13 +45,13 @@ pub async fn load(
 ) -> Result<LoadEnd, LoadError> {
     let started = jiff::Timestamp::now();
     let made = tokio::task::spawn_blocking(move || {
-        let made = alone(&prepared, || open_ledger(&prepared, &folder, command, started));
-        (made, prepared, folder)
+        let made = begin(prepared, &folder, command, started);
+        (made, folder)
     });
-    let (made, prepared, folder) =
+    let (made, folder) =
         made.await.map_err(|error| LoadError::Stage(format!("ledger: {error}")))?;
-    let ledger = match made {
-        Ok(ledger) => ledger,
+    let (setup, ledger, rows) = match made {
+        Ok(made) => made,
         Err(error) => {
             // Nothing was sent, so nothing is left behind.
             folder.discard();
@@ -55,11 +61,10 @@ pub async fn load(
     events.announce(Event::RunStarted {
         run_id: folder.id.clone(),
         folder: folder.path().display().to_string(),
-        source_bytes: Some(prepared.source.identity().bytes),
-        rows: prepared.survey.as_ref().map(|survey| survey.sent),
-        lanes: prepared.request.lanes.max(1),
+        source_bytes: Some(setup.source.identity().bytes),
+        rows,
+        lanes: setup.request.lanes.max(1),
     });
-    let setup = Setup::from(prepared);
     let run = Run::new(setup, folder, ledger, events, stop, Books::default());
     drive(&run, Backlog::default(), started).await
 }
@@ -107,24 +112,85 @@ pub(super) async fn drive(
     end(run, totals, written, started).await
 }
 
+/// Moves what was prepared into the run's folder and makes the ledger.
+fn begin(
+    mut prepared: Prepared,
+    folder: &RunFolder,
+    command: serde_json::Value,
+    started: jiff::Timestamp,
+) -> Result<(Setup, SharedLedger, Option<u64>), PreflightError> {
+    let moved = prepared.grouped.take().map(|grouped| grouped.move_into(folder)).transpose()?;
+    let (mut derivation, mut groups, mut derived) = (None, None, None);
+    let mut source = Arc::clone(&prepared.source);
+    if let Some(moved) = moved {
+        let path = moved.derivation.path(folder, &folder.path().join(GROUPED_CSV));
+        if moved.derived.is_some() {
+            let delimiter = Some(source.dialect().delimiter);
+            let options = CsvOptions { delimiter, ..CsvOptions::default() };
+            source = Arc::new(open_csv(&path, &options)?);
+        }
+        (derivation, groups, derived) = (Some(moved.derivation), Some(moved.index), moved.derived);
+    }
+    let retry = prepared.retry.take();
+    let parent = retry.as_ref().map(|retry| retry.parent.clone());
+    // The run whose rows they are stays locked until the ledger tells of this
+    // one: of two retries that start at once, one sees the other.
+    let mut _parent = None;
+    if let Some(retry) = retry {
+        let taken = retry.move_into(folder)?;
+        source = Arc::new(taken.source);
+        (derivation, derived) = (Some(taken.derivation), Some(taken.derived));
+        _parent = Some(taken.parent);
+    }
+    let ledger = alone(&prepared, || {
+        let made = Made { folder, source: &source, derivation: derivation.as_ref(), parent };
+        open_ledger(&prepared, made, command, started)
+    })?;
+    let rows = prepared.survey.as_ref().map(|survey| survey.sent);
+    let setup = Setup {
+        counted: prepared.survey.as_ref().map(|survey| survey.read),
+        request: prepared.request,
+        org: prepared.org,
+        object: prepared.object.name,
+        source,
+        plan: prepared.plan,
+        sizing: prepared.sizing,
+        derived,
+        groups,
+        taken_up: false,
+        closing: false,
+    };
+    Ok((setup, ledger, rows))
+}
+
 /// What the ledger keeps of the settings: those of the pipeline, and what the
 /// cli wants to find again.
 fn settings(request: &LoadRequest, command: serde_json::Value) -> serde_json::Value {
     serde_json::json!({ "request": request, "command": command })
 }
 
+/// What a run begins with in its folder.
+struct Made<'a> {
+    folder: &'a RunFolder,
+    source: &'a CsvSource,
+    derivation: Option<&'a Derivation>,
+    /// The run whose rows are retried.
+    parent: Option<String>,
+}
+
 fn open_ledger(
     prepared: &Prepared,
-    folder: &RunFolder,
+    made: Made<'_>,
     command: serde_json::Value,
     started: jiff::Timestamp,
 ) -> Result<SharedLedger, LedgerError> {
+    let Made { folder, source, derivation, parent } = made;
     let identity = prepared.org.identity();
     let ledger = Ledger::create(
         &folder.ledger(),
         &RunRecord {
             id: folder.id.clone(),
-            command: if prepared.parent.is_some() { "retry" } else { "load" }.to_owned(),
+            command: if parent.is_some() { "retry" } else { "load" }.to_owned(),
             settings: settings(&prepared.request, command),
             org: OrgRecord {
                 id: identity.org_id.clone(),
@@ -139,17 +205,14 @@ fn open_ledger(
             operation: prepared.request.operation,
             external_id: prepared.plan.external_id.clone(),
             started_at: started,
-            parent_run: prepared.parent.as_ref().map(|parent| parent.id.clone()),
+            parent_run: parent,
         },
     )?;
-    let source = &prepared.source;
     let file = source.identity();
     ledger.record_source(&SourceRecord {
         ordinal: SOURCE,
-        // A resume may be started from another folder. What was made from a
-        // file is called by that file's name, and found in the run folder.
-        path: std::path::absolute(&prepared.request.source)
-            .unwrap_or_else(|_| prepared.request.source.clone()),
+        // A resume may be started from another folder.
+        path: absolute(source.path()),
         bytes: file.bytes,
         modified: file
             .modified_ns
@@ -160,12 +223,7 @@ fn open_ledger(
         dialect: serde_json::to_value(source.dialect()).unwrap_or_default(),
         plan: serde_json::to_value(&*prepared.plan).unwrap_or_default(),
         rows: None,
-        derivation: match &prepared.derived {
-            Some(derived) => Some(serde_json::to_value(&derived.derivation).map_err(|error| {
-                LedgerError::Corrupt { what: "a derivation", value: error.to_string() }
-            })?),
-            None => None,
-        },
+        derivation: derivation.map(|it| serde_json::to_value(it).unwrap_or_default()),
     })?;
     Ok(SharedLedger::new(ledger))
 }
@@ -261,9 +319,9 @@ async fn end(
     };
     run.ledger.run(move |ledger| ledger.finish_run(&record)).await?;
     run.folder.tidy();
-    let derived = run.setup.derived.as_ref();
+    let retry = run.setup.derived.as_ref().and_then(|derived| derived.retry.as_ref());
     Ok(LoadEnd {
-        origin: derived.and_then(|derived| derived.origin(&tally, sent)),
+        origin: retry.map(|retry| retry.origin_with(&tally, sent)),
         verdict,
         tally,
         sent,

@@ -24,6 +24,7 @@ mod derived;
 mod doubles;
 mod error;
 mod folder;
+mod grouping;
 mod judge;
 mod lane;
 mod load;
@@ -50,9 +51,10 @@ mod work;
 pub use account::{Account, AccountError};
 pub use books::{JobReport, LoadEnd};
 pub use corrections::CorrectionError;
-pub use derived::{Derivation, Derived, Origin, RetryOf, origin_of};
+pub use derived::{DerivedError, Origin, origin_of, original_path};
 pub use error::LoadError;
 pub use folder::RunFolder;
+pub use grouping::GroupingError;
 pub use load::load;
 pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
@@ -61,7 +63,7 @@ pub use request::LoadRequest;
 pub use resume::{
     MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume, resume_and_settle,
 };
-pub use retry::{Left, Parent, Retry, RetryError, Wish as RetryWish, prepare_retry};
+pub use retry::{Left, RetryError, Wish as RetryWish, prepare_retry};
 pub use run_name::{RunNameError, newest_unfinished, resolve};
 pub use runs::{RunEntry, RunState, Runs};
 pub use settle::SettleError;

@@ -23,7 +23,7 @@ use crate::chunker::{
 use crate::domain::{Event, FailureGroups, REJECTED, RowOutcome, Tally, error_chain};
 use crate::ledger::{Body, BodyKind, ChunkRecord, ChunkState};
 use crate::reconciler::OutcomeWriter;
-use crate::rows::{RowStream as _, SourceRows as _};
+use crate::rows::{GroupIndex, RowMap, RowStream as _, SourceRows as _};
 use crate::transformer::Plan;
 
 /// What the planner came to.
@@ -53,6 +53,22 @@ pub(super) fn chunker_options(
         columns: plan.header.clone(),
         first_number,
         first_rows,
+    }
+}
+
+/// A chunker that heeds groups and tells rows of the original, where there are
+/// such.
+pub(super) fn in_order(
+    mut chunker: Chunker,
+    groups: Option<GroupIndex>,
+    map: Option<Arc<RowMap>>,
+) -> Chunker {
+    if let Some(groups) = groups {
+        chunker = chunker.in_groups(groups);
+    }
+    match map {
+        Some(map) => chunker.told_by(map),
+        None => chunker,
     }
 }
 
@@ -131,17 +147,19 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let request = &setup.request;
     let source = Arc::clone(&setup.source);
     // Rows of the window that chunks were cut from already are not read again.
-    let skip = if backlog.from.is_some() { 0 } else { request.skip };
-    let limit = request.limit.map(|limit| limit.saturating_sub(backlog.read));
+    // A derived source holds the rows of the window alone.
+    let is_derived = setup.derived.is_some();
+    let skip = if backlog.from.is_some() || is_derived { 0 } else { request.skip };
+    let limit = request.limit.filter(|_| !is_derived);
+    let limit = limit.map(|limit| limit.saturating_sub(backlog.read));
     let mut rows = Window::new(source.rows(backlog.from)?, skip, limit);
     let duplicates = request.duplicates.unwrap_or_default();
     let first_number = backlog.chunks.last().map_or(1, |(number, _)| number + 1);
     let first_rows = request.canary_rows().filter(|_| first_number == 1);
     let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number, first_rows);
-    let mut chunker = Chunker::new(options, source, run.folder.spool_dir());
-    if let Some(derived) = &setup.derived {
-        chunker = chunker.told_by(Arc::clone(&derived.map));
-    }
+    let map = setup.derived.as_ref().map(|derived| Arc::clone(&derived.map));
+    let chunker = Chunker::new(options, source, run.folder.spool_dir());
+    let mut chunker = in_order(chunker, setup.groups.clone(), map);
     let mut read = backlog.read;
     while let Some(batch) = rows.next_batch()? {
         if run.stop.is_asked() {
@@ -186,7 +204,7 @@ impl ChunkSink for Planner<'_> {
             }
         };
         let reason = outcome.error.as_deref().unwrap_or_default();
-        reasons.count(REJECTED, &kind_of(reason), self.run.told(outcome.row));
+        reasons.count(REJECTED, &kind_of(reason), self.run.row_of(outcome.row));
         writer.push(&outcome).map_err(io::Error::other)
     }
 
@@ -204,7 +222,7 @@ impl ChunkSink for Planner<'_> {
         self.totals.read += chunk.read_rows;
         run.events.announce(Event::ChunkPlanned {
             chunk: chunk.number,
-            first_row: run.told(chunk.stretch.first_row).0,
+            first_row: run.row_of(chunk.stretch.first_row).0,
             rows: chunk.rows.len(),
             rejected: chunk.rejected,
             bytes: chunk.bytes,

@@ -6,10 +6,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::LoadRequest;
 use super::folder::private_file;
-use super::planner::chunker_options;
+use super::grouping::{self, Grouped, Grouping, GroupingError};
+use super::planner::{chunker_options, in_order};
+use super::retry::PreparedRetry;
 use super::window::Window;
-use super::{Derived, LoadRequest, Parent};
 use crate::chunker::{ChunkError, ChunkSizing, Chunker, Duplicates, Rehearsal, rehearse_with};
 use crate::domain::{
     Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
@@ -94,12 +96,12 @@ pub struct Prepared {
     pub object: ObjectDescription,
     /// The source, openable again.
     pub source: Arc<CsvSource>,
-    /// How the source was made, if it was made from another one.
-    pub derived: Option<Arc<Derived>>,
-    /// The run whose rows are retried, if it is a retry.
-    pub parent: Option<Parent>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
+    /// The source in groups, where rows of one parent stay together.
+    pub(super) grouped: Option<Grouped>,
+    /// The run whose rows are retried, and these rows.
+    pub(super) retry: Option<PreparedRetry>,
     /// What splitting the source through found, if it was.
     pub survey: Option<Rehearsal>,
     /// How chunks are sized.
@@ -177,9 +179,20 @@ pub enum PreflightError {
         /// The earlier run.
         run: Box<EarlierRun>,
     },
+    /// Rows can't be put in groups.
+    #[error("the rows can't be put in groups")]
+    Grouping(#[from] GroupingError),
     /// The earlier runs can't be looked through.
     #[error("the runs folder can't be read")]
     Ledger(#[from] LedgerError),
+    /// The rows of a retry can't be put into the run's folder.
+    #[error("{} can't be put in its place", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The survey's thread broke off.
     #[error("the check of the source broke off")]
     Interrupted,
@@ -202,18 +215,18 @@ pub async fn prepare(
     prepare_source(request, Arc::new(source), None, org, events).await
 }
 
-/// As [`prepare`], for a source that is open already.
+/// As [`prepare`], for a source that is open already. `map` tells the rows of
+/// the original where it was made from another file.
 ///
 /// # Errors
 /// [`PreflightError`]; nothing was sent.
 pub(super) async fn prepare_source(
     mut request: LoadRequest,
     source: Arc<CsvSource>,
-    derived: Option<Arc<Derived>>,
+    map: Option<Arc<RowMap>>,
     org: Org,
     events: SharedSink,
 ) -> Result<Prepared, PreflightError> {
-    let surveyed = Surveyed { source: &source, map: derived.as_ref().map(|derived| &derived.map) };
     let object = describe(&org, &request.object).await?;
     check_assignment_rule(&request, &object)?;
     let unreadable = {
@@ -233,12 +246,14 @@ pub(super) async fn prepare_source(
         request.chunk_rows,
         request.chunk_bytes,
     );
+    let grouped = group(&request, &plan, &object, &source, sizing, &events).await?;
+    let cut = Cut { source: &source, map, plan: &plan, sizing, grouped: grouped.as_ref() };
     let survey = if request.scan || bytes <= SCAN_UP_TO {
-        let survey = run_survey(&request, surveyed, &plan, sizing, Arc::clone(&events)).await?;
+        let survey = run_survey(&request, &cut, Arc::clone(&events)).await?;
         let rows = survey.sent;
         if settle_canary(&mut request, &org, rows) {
             // The rehearsal has the borders of the run, so once more.
-            Some(run_survey(&request, surveyed, &plan, sizing, events).await?)
+            Some(run_survey(&request, &cut, events).await?)
         } else {
             Some(survey)
         }
@@ -276,15 +291,16 @@ pub(super) async fn prepare_source(
         limits.is_some(),
         &allowances(&estimate, limits.as_ref(), &org, request.reserve),
     );
+    notes.extend(grouped.as_ref().map(Grouped::forecast));
     notes.extend(unreadable);
     Ok(Prepared {
         request,
         org,
         object,
         source,
-        derived,
-        parent: None,
         plan,
+        grouped,
+        retry: None,
         survey,
         sizing,
         estimate,
@@ -438,6 +454,11 @@ fn key_name(plan: &Plan) -> String {
 }
 
 impl Prepared {
+    /// The run whose rows are retried, if it is a retry.
+    pub fn parent_run(&self) -> Option<&str> {
+        self.retry.as_ref().map(|retry| retry.parent.as_str())
+    }
+
     /// Whether it takes more than half of what the org still grants.
     pub fn takes_much(&self) -> bool {
         allowances(&self.estimate, self.limits.as_ref(), &self.org, self.request.reserve)
@@ -446,32 +467,64 @@ impl Prepared {
     }
 }
 
-/// The rows that are split through before the start.
-#[derive(Clone, Copy)]
-struct Surveyed<'a> {
-    source: &'a CsvSource,
-    /// How they are called where people see them.
-    map: Option<&'a Arc<RowMap>>,
+/// Puts rows of one parent together, where that was asked for or is wise.
+async fn group(
+    request: &LoadRequest,
+    plan: &Arc<Plan>,
+    object: &ObjectDescription,
+    source: &Arc<CsvSource>,
+    sizing: ChunkSizing,
+    events: &SharedSink,
+) -> Result<Option<Grouped>, PreflightError> {
+    let column = grouping::column(request, plan, object, source.header()).map_err(|problem| {
+        PreflightError::Problems { source_name: request.source.clone(), problems: vec![problem] }
+    })?;
+    let Some(column) = column else { return Ok(None) };
+    let (request, plan) = (request.clone(), Arc::clone(plan));
+    let (source, events) = (Arc::clone(source), Arc::clone(events));
+    let grouped = blocking(move || {
+        let grouping =
+            Grouping { request: &request, plan: &plan, source: &source, sizing, events: &events };
+        grouping.run(&column)
+    });
+    Ok(grouped.await??)
+}
+
+/// What chunks are cut from.
+struct Cut<'a> {
+    source: &'a Arc<CsvSource>,
+    /// What leads back to the file it was made from.
+    map: Option<Arc<RowMap>>,
+    plan: &'a Arc<Plan>,
+    sizing: ChunkSizing,
+    grouped: Option<&'a Grouped>,
 }
 
 async fn run_survey(
     request: &LoadRequest,
-    Surveyed { source, map }: Surveyed<'_>,
-    plan: &Arc<Plan>,
-    sizing: ChunkSizing,
+    cut: &Cut<'_>,
     events: SharedSink,
 ) -> Result<Rehearsal, PreflightError> {
-    let mut rows = Window::new(source.rows(None)?, request.skip, request.limit);
+    let &Cut { source, ref map, plan, sizing, grouped } = cut;
+    let other_order = match grouped {
+        Some(grouped) => grouped.open(source.dialect().delimiter)?,
+        None => None,
+    };
+    // A derived source holds the rows of the window alone.
+    let mut rows = match &other_order {
+        Some(derived) => Window::new(derived.rows(None)?, 0, None),
+        None => Window::new(source.rows(None)?, request.skip, request.limit),
+    };
     // Without a word on duplicates they are only counted, and refused.
     let duplicates = request.duplicates.unwrap_or(Duplicates::Keep);
     let options = chunker_options(plan, sizing, duplicates, 1, request.canary_rows());
     let plan = Arc::clone(plan);
     let total = source.identity().bytes;
-    let mut chunker = Chunker::dry(options);
-    if let Some(map) = map {
-        chunker = chunker.told_by(Arc::clone(map));
-    }
+    let index = grouped.map(|grouped| grouped.index.clone());
+    let in_groups = grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
+    let map = in_groups.or_else(|| map.clone());
     let found = blocking(move || {
+        let chunker = in_order(Chunker::dry(options), index, map);
         rehearse_with(chunker, &mut rows, &mut |batch| {
             let bytes = batch.offset + batch.bytes.len() as u64;
             events.announce(Event::ScanProgress { bytes, total });

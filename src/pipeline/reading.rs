@@ -25,8 +25,14 @@ use crate::salesforce::OpenTarget;
 
 /// Pauses between readings of the result sets of a complete job that don't add
 /// up, before rows are disputed: the service may show results a moment late.
-const LATE_RESULTS: [Duration; 3] =
-    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
+const LATE_RESULTS: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
 
 /// Pauses between readings of the sets of a job that failed or was aborted
 /// after it had begun: batches that run may still finish, so two readings in a
@@ -220,7 +226,7 @@ impl Lane<'_> {
         for problem in &proof.problems {
             let problem = match *problem {
                 Problem::SeveralResults { rows, example } => {
-                    &Problem::SeveralResults { rows, example: self.run().told(example) }
+                    &Problem::SeveralResults { rows, example: self.run().row_of(example) }
                 }
                 _ => problem,
             };
@@ -368,7 +374,7 @@ fn match_results(
                 FailureClass::Capacity => no_room = Some(error.code.to_owned()),
                 _ => {}
             }
-            failures.count(error.code, &error.masked_message(), run.told(outcome.row));
+            failures.count(error.code, &error.masked_message(), run.row_of(outcome.row));
             if before > 0 {
                 doubles.extend(duplicate_of(text).map(|record| (outcome.row, record)));
             }

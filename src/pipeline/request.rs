@@ -58,6 +58,9 @@ pub struct LoadRequest {
     /// Rows sent first, as one job, to see whether they pass; 0 for none, `None`
     /// for what suits the org and the source, which [`super::prepare`] decides.
     pub canary: Option<u64>,
+    /// The column whose equal values go together (`none` for no column); `None`
+    /// for one whose lookup locks its parent, if there is one.
+    pub group_by: Option<String>,
     /// Percent of the org's allowances that are left to others.
     pub reserve: u8,
     /// One job of at most 10,000 rows at a time.

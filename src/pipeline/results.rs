@@ -11,9 +11,11 @@ use tokio::sync::mpsc;
 
 use super::LoadError;
 use super::StopReason;
+use super::derived::Derived;
 use super::run::Run;
-use crate::domain::{Event, error_chain};
-use crate::reconciler::{MergedOutcomes, ResultFiles, WrittenFile};
+use crate::domain::{Event, RowNumber, error_chain};
+use crate::reader::CsvSource;
+use crate::reconciler::{MergedOutcomes, ResultFiles, SourceOrder, WrittenFile};
 use crate::rows::{SourceRows as _, Stretch};
 
 /// A chunk all of whose rows have their outcome on disk.
@@ -42,17 +44,18 @@ fn write_in_order(
     run: &Arc<Run>,
     mut settled: mpsc::Receiver<Settled>,
 ) -> Result<Vec<WrittenFile>, LoadError> {
-    let source = &*run.setup.source;
-    let name = source.path().file_name().unwrap_or(source.path().as_os_str());
-    let name = name.to_string_lossy().into_owned();
-    let derived = run.setup.derived.as_ref();
-    let name = derived.map_or(name, |derived| derived.name().to_owned());
+    let setup = &run.setup;
+    let source = &*setup.source;
+    let original = setup.derived.as_ref().and_then(|derived| derived.original.as_ref());
+    let path = setup.derived.as_ref().map_or(source.path(), |derived| &derived.name);
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut files = ResultFiles::create(run.folder.path(), source.header(), &|name| {
-        let columns = &run.setup.plan.columns;
+        let columns = &setup.plan.columns;
         columns.iter().find(|column| column.name == name).map(|column| column.header.clone())
     })?;
-    if let Some(derived) = derived {
-        files = files.told_by(Arc::clone(&derived.map));
+    if let (Some(derived), Some(original)) = (&setup.derived, original) {
+        write_sorted(run, &mut files, &name, derived, original, settled)?;
+        return Ok(files.finish()?);
     }
     // Chunks that wait for one before them; some 200 bytes each, of which a
     // source of a billion rows makes a few thousand.
@@ -62,7 +65,8 @@ fn write_in_order(
         waiting.insert(chunk.number, chunk);
         while let Some(ready) = waiting.remove(&next) {
             let mut outcomes = MergedOutcomes::open(&ready.outcomes)?;
-            let appended = files.append(&name, source, ready.stretch, &mut outcomes)?;
+            let number_of = |row| run.row_of(row);
+            let appended = files.append(&name, source, ready.stretch, &mut outcomes, &number_of)?;
             if appended.missing > 0 {
                 return Err(LoadError::Stage(format!(
                     "{} rows of chunk {next} have no outcome",
@@ -75,4 +79,32 @@ fn write_in_order(
         }
     }
     Ok(files.finish()?)
+}
+
+/// Rows in another order than that of the original: their outcomes are sorted
+/// while chunks come in, and written when no more will come.
+fn write_sorted(
+    run: &Arc<Run>,
+    files: &mut ResultFiles,
+    name: &str,
+    derived: &Derived,
+    original: &CsvSource,
+    mut settled: mpsc::Receiver<Settled>,
+) -> Result<(), LoadError> {
+    let mut order =
+        SourceOrder::create(Arc::clone(&derived.map), &run.folder.path().join("sorting"))?;
+    while let Some(chunk) = settled.blocking_recv() {
+        order.push(&mut MergedOutcomes::open(&chunk.outcomes)?)?;
+    }
+    let mut outcomes = order.finish()?;
+    let whole = Stretch {
+        start: original.data_start(),
+        end: original.identity().bytes,
+        first_row: RowNumber(1),
+    };
+    // Rows without an outcome are pending, or outside --skip and --limit.
+    let appended = files.append(name, original, whole, &mut outcomes, &|row| row)?;
+    let rows = appended.tally.settled();
+    run.events.announce(Event::ResultsWritten { rows });
+    Ok(())
 }

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 
 use super::account::{Account, AccountError};
 use super::books::Books;
-use super::derived::RETRY_CSV;
+use super::derived::{Derivation, Derived, DerivedError};
 use super::load::drive;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
 use super::settle::{Settlement, settle_disputed};
-use super::{Derived, LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
+use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::ChunkSizing;
 use crate::domain::{
     AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink, error_chain,
@@ -28,7 +28,7 @@ use crate::ledger::{
     StoredRun,
 };
 use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::rows::{SourceError, Stretch};
+use crate::rows::{GroupIndex, SourceError, Stretch};
 use crate::salesforce::{CallError, Org};
 use crate::transformer::Plan;
 
@@ -113,6 +113,10 @@ pub enum ResumeError {
     /// The source can't be read.
     #[error("the source can't be read")]
     Source(#[source] SourceError),
+    /// The source was made from another file, and what leads back to it is
+    /// missing or damaged.
+    #[error("the source of the run can't be used")]
+    Derived(#[from] DerivedError),
     /// The source is not the file it was.
     #[error(
         "{} was changed since the run began ({what}); rows cut from it now would not be those \
@@ -247,7 +251,7 @@ impl OpenRun {
     pub async fn prepare(self, org: Org, overrides: Overrides) -> Result<Resumable, ResumeError> {
         self.check_org(&org)?;
         let looked = tokio::task::spawn_blocking(move || look(self)).await;
-        let Looked { open, source, derived, plan, account, chunks, attempts, sources } =
+        let Looked { open, source, derived, groups, plan, account, chunks, attempts, sources } =
             looked.map_err(|_| ResumeError::Interrupted)??;
         let facts = facts(&chunks, &attempts);
         let answers = ask(&org, &facts).await?;
@@ -265,7 +269,7 @@ impl OpenRun {
             exhausted,
         };
         let told = |row| match &derived {
-            Some(derived) => derived.told(row).unwrap_or(row),
+            Some(derived) => derived.row_of(row),
             None => row,
         };
         let read_on = backlog.from.map_or(RowNumber(1), |from| from.first_row);
@@ -278,7 +282,10 @@ impl OpenRun {
         let maybe_ours = if unanswered.is_empty() {
             Vec::new()
         } else {
-            jobs_that_may_be_ours(&org, &open.stored, &unanswered, &attempts).await?
+            // For a person to know; a list that can't be had is no reason to wait.
+            jobs_that_may_be_ours(&org, &open.stored, &unanswered, &attempts)
+                .await
+                .unwrap_or_default()
         };
         let mut request = open.request.clone();
         request.lanes = overrides.lanes.unwrap_or(request.lanes);
@@ -292,7 +299,8 @@ impl OpenRun {
             org,
             request,
             source: Arc::new(source),
-            derived: derived.map(Arc::new),
+            derived,
+            groups,
             plan: Arc::new(plan),
             account,
             chunks,
@@ -309,6 +317,7 @@ struct Looked {
     open: OpenRun,
     source: CsvSource,
     derived: Option<Derived>,
+    groups: Option<GroupIndex>,
     plan: Plan,
     account: Account,
     chunks: Vec<StoredChunk>,
@@ -323,27 +332,32 @@ fn look(open: OpenRun) -> Result<Looked, ResumeError> {
     };
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
-    let (source, derived) = open_source(&open.folder, record, &plan)?;
+    let derivation = Derivation::of(record)?;
+    let source = open_source(record, derivation.as_ref(), &open.folder, &plan)?;
+    let (derived, groups) = match &derivation {
+        Some(derivation) => {
+            (derivation.open(&open.folder, &source)?, derivation.groups(&open.folder)?)
+        }
+        None => (None, None),
+    };
     let account = Account::read(&open.ledger, &open.folder)?;
     let (chunks, attempts) = (open.ledger.chunks()?, open.ledger.attempts()?);
-    Ok(Looked { source, derived, plan, account, chunks, attempts, sources, open })
+    Ok(Looked { source, derived, groups, plan, account, chunks, attempts, sources, open })
 }
 
-/// Opens the source again and refuses one that was changed. One that was made
-/// from another lies in the run folder, wherever that is by now.
+/// Opens the source again and refuses one that was changed.
 pub(super) fn open_source(
-    folder: &RunFolder,
     record: &SourceRecord,
+    derivation: Option<&Derivation>,
+    folder: &RunFolder,
     plan: &Plan,
-) -> Result<(CsvSource, Option<Derived>), ResumeError> {
-    let options = CsvOptions { delimiter: Some(plan.source.delimiter), ..CsvOptions::default() };
-    let derived = Derived::open(folder.path(), record).map_err(|source| {
-        ResumeError::Source(SourceError::Io { path: folder.path().to_owned(), source })
-    })?;
-    let path = match &derived {
-        Some(_) => folder.path().join(RETRY_CSV),
+) -> Result<CsvSource, ResumeError> {
+    let is_ours = derivation.is_some_and(|derivation| derivation.map.is_some());
+    let path = match derivation {
+        Some(derivation) => derivation.path(folder, &record.path),
         None => record.path.clone(),
     };
+    let options = CsvOptions { delimiter: Some(plan.source.delimiter), ..CsvOptions::default() };
     let source = open_csv(&path, &options).map_err(ResumeError::Source)?;
     let now = source.identity();
     let modified = now.modified_ns.and_then(|ns| Timestamp::from_nanosecond(i128::from(ns)).ok());
@@ -351,14 +365,15 @@ pub(super) fn open_source(
         "its size"
     } else if now.digest != record.edge_digest {
         "its content"
-    } else if derived.is_some() {
-        return Ok((source, derived));
+    } else if is_ours {
+        // A run folder may be moved.
+        return Ok(source);
     } else if modified != record.modified {
         "its time of change"
     } else if now.inode != record.inode {
         "it is another file of the same content"
     } else {
-        return Ok((source, None));
+        return Ok(source);
     };
     Err(ResumeError::SourceChanged { path, what })
 }
@@ -472,8 +487,8 @@ pub struct Resumable {
     pub request: LoadRequest,
     /// Its source, which is what it was.
     pub source: Arc<CsvSource>,
-    /// How that was made, if it was made from another one.
-    pub derived: Option<Arc<Derived>>,
+    derived: Option<Derived>,
+    groups: Option<GroupIndex>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
     account: Account,
@@ -620,6 +635,7 @@ fn take_up(
         request,
         source,
         derived,
+        groups,
         plan,
         account,
         chunks,
@@ -650,9 +666,10 @@ fn take_up(
         request,
         org,
         source,
-        derived,
         plan,
         sizing,
+        derived,
+        groups,
         counted: None,
         taken_up: true,
         closing,

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
-use super::derived::Derived;
+use super::derived::{Derivation, open_map};
 use super::retry::RetryError;
 use super::retry_rows::outcome_files;
-use super::{RunFolder, Runs};
+use super::{ResumeError, RunFolder, Runs};
 use crate::domain::{Fate, Operation, RowNumber};
 use crate::ledger::{FILE_NAME, Ledger, RunStatus, StoredAttempt, StoredChunk};
 use crate::reconciler::MergedOutcomes;
+use crate::rows::RowMap;
 
 /// Rows saved by retries of a run, and by retries of these.
 pub(super) struct RetriedRows {
@@ -90,17 +91,18 @@ fn open(folder: &Path, operation: Operation) -> Result<Saved, RetryError> {
     let folder = RunFolder::open(folder).map_err(io)?;
     let ledger = Ledger::open_read_only(&folder.path().join(FILE_NAME))?;
     let sources = ledger.sources()?;
-    let derived = match sources.first() {
-        Some(source) => Derived::open(folder.path(), source)
-            .map_err(|source| RetryError::Io { path: folder.path().to_owned(), source })?,
+    let derivation = match sources.first() {
+        Some(source) => Derivation::of(source).map_err(ResumeError::from)?,
         None => None,
     };
-    let ascends = derived.as_ref().is_none_or(|derived| derived.map.is_ascending());
+    let map = derivation.and_then(|derivation| derivation.map);
+    let map = map.map(|name| open_map(&folder, &name)).transpose().map_err(ResumeError::from)?;
+    let ascends = map.as_ref().is_none_or(RowMap::is_ascending);
     let rows = SavedRows {
         chunks: ledger.chunks()?.into_iter(),
         attempts: ledger.attempts()?,
         folder,
-        derived,
+        map,
         repeats: operation == Operation::Insert,
         outcomes: None,
     };
@@ -114,7 +116,7 @@ fn open(folder: &Path, operation: Operation) -> Result<Saved, RetryError> {
 /// The rows a run saved, by their numbers in the original.
 struct SavedRows {
     folder: RunFolder,
-    derived: Option<Derived>,
+    map: Option<RowMap>,
     chunks: std::vec::IntoIter<StoredChunk>,
     attempts: Vec<StoredAttempt>,
     /// Whether sending a disputed row once more can do harm.
@@ -131,10 +133,10 @@ impl SavedRows {
                 if !outcome.fate.succeeded() && !doubtful {
                     continue;
                 }
-                let row = match &self.derived {
-                    Some(derived) => derived.told(outcome.row).map_err(|source| {
-                        RetryError::Io { path: derived.map.path().to_owned(), source }
-                    })?,
+                let row = match &self.map {
+                    Some(map) => map
+                        .row_of(outcome.row)
+                        .map_err(|source| RetryError::Io { path: map.path().to_owned(), source })?,
                     None => outcome.row,
                 };
                 return Ok(Some(row.0));

@@ -11,22 +11,25 @@ use std::time::Duration;
 
 use super::account::{Account, AccountError};
 use super::corrections::CorrectionError;
-use super::derived::{Derivation, Origin, RETRY_CSV, RETRY_ROWS, RetryOf};
+use super::derived::{Derivation, Derived, Origin, Original, RetryOf};
+use super::grouping::{NONE, absolute};
 use super::preflight::prepare_source;
 use super::resume::{OpenRun, open_source};
 use super::retry_rows::{Choosing, Chosen};
-use super::{
-    Derived, LoadEnd, LoadError, LoadRequest, PreflightError, Prepared, ResumeError, RunFolder,
-    Stop, load,
-};
+use super::{LoadRequest, PreflightError, Prepared, ResumeError, RunFolder};
 use crate::chunker::Duplicates;
-use crate::domain::{FailureLimit, SharedSink, Tally};
+use crate::domain::{FailureLimit, SharedSink};
 use crate::ledger::{LedgerError, RunStatus};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
 use crate::reconciler::OutcomeError;
 use crate::rows::{RowMap, SourceError, SourceRows as _, TemporaryFolder};
 use crate::salesforce::Org;
 use crate::transformer::Plan;
+
+/// The rows of a retry, in its run folder.
+pub(super) const RETRY_CSV: &str = "retry.csv";
+/// Which row of the original each of them is.
+pub(super) const RETRY_ROWS: &str = "retry.rows";
 
 /// What is asked of a retry.
 #[derive(Debug, Clone, Default)]
@@ -132,37 +135,47 @@ pub enum RetryError {
     Interrupted,
 }
 
-/// The run whose rows are retried.
-#[derive(Debug)]
-pub struct Parent {
-    /// Its id.
-    pub id: String,
-    /// Held until the new run has its ledger: of two retries that start at
-    /// once, one sees the other.
-    pub(super) _lock: OpenRun,
-}
-
-/// A retry that may start.
-pub struct Retry {
-    prepared: Prepared,
-    rows: Rows,
-}
-
 /// The rows of a retry before it has a run folder.
-struct Rows {
+pub(super) struct PreparedRetry {
+    /// Id of the run whose rows they are.
+    pub(super) parent: String,
+    lock: OpenRun,
     folder: TemporaryFolder,
     derivation: Derivation,
+    retry: RetryOf,
+    name: PathBuf,
     delimiter: u8,
 }
 
-impl Rows {
-    /// Opens the rows in a folder.
-    fn open(&self, folder: &Path) -> Result<(CsvSource, Derived), RetryError> {
+/// The rows of a retry in its run folder.
+pub(super) struct Taken {
+    pub(super) source: CsvSource,
+    pub(super) derivation: Derivation,
+    pub(super) derived: Derived,
+    /// The run whose rows they are, with its lock.
+    pub(super) parent: OpenRun,
+}
+
+impl PreparedRetry {
+    fn open(&self, folder: &Path) -> Result<(CsvSource, Arc<RowMap>), PreflightError> {
         let options = CsvOptions { delimiter: Some(self.delimiter), ..CsvOptions::default() };
         let source = open_csv(&folder.join(RETRY_CSV), &options)?;
         let path = folder.join(RETRY_ROWS);
-        let map = RowMap::open(&path).map_err(|source| RetryError::Io { path, source })?;
-        Ok((source, Derived { derivation: self.derivation.clone(), map: Arc::new(map) }))
+        let map = RowMap::open(&path).map_err(|source| PreflightError::Rows { path, source })?;
+        Ok((source, Arc::new(map)))
+    }
+
+    /// Puts the files into the run folder.
+    pub(super) fn move_into(self, folder: &RunFolder) -> Result<Taken, PreflightError> {
+        // The text last: when it is there, both are.
+        for name in [RETRY_ROWS, RETRY_CSV] {
+            let path = folder.path().join(name);
+            std::fs::rename(self.folder.path().join(name), &path)
+                .map_err(|source| PreflightError::Rows { path, source })?;
+        }
+        let (source, map) = self.open(folder.path())?;
+        let derived = Derived { map, original: None, name: self.name, retry: Some(self.retry) };
+        Ok(Taken { source, derivation: self.derivation, derived, parent: self.lock })
     }
 }
 
@@ -175,7 +188,7 @@ pub async fn prepare_retry(
     wish: Wish,
     org: Org,
     events: SharedSink,
-) -> Result<Retry, RetryError> {
+) -> Result<Prepared, RetryError> {
     parent.check_org(&org)?;
     let stored = parent.stored();
     let id = stored.run.id.clone();
@@ -186,14 +199,13 @@ pub async fn prepare_retry(
     }
     let request = request(parent.request(), &wish);
     let chosen = tokio::task::spawn_blocking(move || choose(parent, wish)).await;
-    let (parent, rows, chosen) = chosen.map_err(|_| RetryError::Interrupted)??;
-    let (source, derived) = rows.open(rows.folder.path())?;
-    let request = LoadRequest { delimiter: Some(rows.delimiter), ..request };
-    let mut prepared =
-        prepare_source(request, Arc::new(source), Some(Arc::new(derived)), org, events).await?;
+    let (retry, chosen) = chosen.map_err(|_| RetryError::Interrupted)??;
+    let (source, map) = retry.open(retry.folder.path())?;
+    let request = LoadRequest { delimiter: Some(retry.delimiter), ..request };
+    let mut prepared = prepare_source(request, Arc::new(source), Some(map), org, events).await?;
     prepared.notes.insert(0, told(&id, &chosen));
-    prepared.parent = Some(Parent { id, _lock: parent });
-    Ok(Retry { prepared, rows })
+    prepared.retry = Some(retry);
+    Ok(prepared)
 }
 
 /// The settings of the earlier run, with what was changed.
@@ -210,12 +222,14 @@ fn request(earlier: &LoadRequest, wish: &Wish) -> LoadRequest {
         row_attempts: wish.row_attempts.unwrap_or(earlier.row_attempts),
         max_failures: wish.max_failures.or(earlier.max_failures),
         canary: None,
+        // A few rows out of many; what locks goes through the lock pass.
+        group_by: Some(NONE.to_owned()),
         reserve: wish.reserve.unwrap_or(earlier.reserve),
         ..earlier.clone()
     }
 }
 
-fn choose(parent: OpenRun, wish: Wish) -> Result<(OpenRun, Rows, Chosen), RetryError> {
+fn choose(parent: OpenRun, wish: Wish) -> Result<(PreparedRetry, Chosen), RetryError> {
     let id = parent.stored().run.id.clone();
     let ledger = parent.ledger();
     let sources = ledger.sources()?;
@@ -224,11 +238,15 @@ fn choose(parent: OpenRun, wish: Wish) -> Result<(OpenRun, Rows, Chosen), RetryE
     };
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
-    let (source, derived) = open_source(parent.folder(), record, &plan)?;
+    let derivation = Derivation::of(record).map_err(ResumeError::from)?;
+    let source = open_source(record, derivation.as_ref(), parent.folder(), &plan)?;
+    let derived = match &derivation {
+        Some(derivation) => derivation.open(parent.folder(), &source).map_err(ResumeError::from)?,
+        None => None,
+    };
     // Every outcome file is held against the ledger before one is believed.
     let account = Account::read(ledger, parent.folder())?;
-    let name = format!(".retry-{id}");
-    let path = wish.runs_dir.join(name);
+    let path = wish.runs_dir.join(format!(".retry-{id}"));
     let folder = TemporaryFolder::create(&path)
         .map_err(|source| RetryError::Io { path: path.clone(), source })?;
     let choosing = Choosing {
@@ -245,25 +263,35 @@ fn choose(parent: OpenRun, wish: Wish) -> Result<(OpenRun, Rows, Chosen), RetryE
     if chosen.rows == 0 {
         return Err(RetryError::Nothing { id, left: chosen.left });
     }
-    let (origin, source_name) = match &derived {
-        Some(derived) => (derived.origin(&account.tally, account.sent), derived.name().to_owned()),
-        None => (None, file_name(&record.path)),
-    };
-    let tally: Tally = account.tally;
-    let origin = origin.unwrap_or(Origin { run_id: id, tally, sent: account.sent });
-    let derivation = Derivation::Retry(RetryOf {
-        source: source_name,
-        origin,
+    // Of a retry's retry it is the first run that the rows belong to.
+    let before = derived.as_ref().and_then(|derived| derived.retry.as_ref());
+    let retry = RetryOf {
+        origin: match before {
+            Some(before) => before.origin_with(&account.tally, account.sent),
+            None => Origin { run_id: id.clone(), tally: account.tally, sent: account.sent },
+        },
         taken: chosen.taken,
         taken_sent: chosen.taken_sent,
         rows: chosen.rows,
+    };
+    let original = derivation.and_then(|derivation| derivation.original);
+    let original = original.unwrap_or_else(|| Original {
+        path: absolute(source.path()),
+        identity: source.identity().clone(),
     });
+    let name = original.path.clone();
+    let derivation = Derivation {
+        kind: "retry".to_owned(),
+        original: Some(original),
+        map: Some(RETRY_ROWS.to_owned()),
+        index: None,
+        group_by: None,
+        retry: Some(retry.clone()),
+    };
     let delimiter = source.dialect().delimiter;
-    Ok((parent, Rows { folder, derivation, delimiter }, chosen))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    let prepared =
+        PreparedRetry { parent: id, lock: parent, folder, derivation, retry, name, delimiter };
+    Ok((prepared, chosen))
 }
 
 /// What is taken up, in a sentence.
@@ -282,54 +310,4 @@ fn told(id: &str, chosen: &Chosen) -> String {
     .map(|(what, rows)| format!("{rows} {what}"))
     .collect();
     format!("retries rows of run {id}: {}", parts.join(", "))
-}
-
-impl Retry {
-    /// What will be done.
-    pub fn prepared(&self) -> &Prepared {
-        &self.prepared
-    }
-
-    /// Runs it in its folder, as [`super::load()`] does.
-    ///
-    /// # Errors
-    /// As [`super::load()`].
-    pub async fn run(
-        self,
-        folder: RunFolder,
-        command: serde_json::Value,
-        events: SharedSink,
-        stop: Stop,
-    ) -> Result<LoadEnd, LoadError> {
-        let Retry { mut prepared, rows } = self;
-        let moved = tokio::task::spawn_blocking(move || {
-            let moved = rows.move_to(&folder);
-            (moved, folder)
-        });
-        let (moved, folder) =
-            moved.await.map_err(|error| LoadError::Stage(format!("retry: {error}")))?;
-        match moved {
-            Ok((source, derived)) => {
-                prepared.source = Arc::new(source);
-                prepared.derived = Some(Arc::new(derived));
-            }
-            Err(error) => {
-                folder.discard();
-                return Err(LoadError::Retry(Box::new(error)));
-            }
-        }
-        load(prepared, folder, command, events, stop).await
-    }
-}
-
-impl Rows {
-    /// Puts the files into the run folder and opens them there.
-    fn move_to(self, folder: &RunFolder) -> Result<(CsvSource, Derived), RetryError> {
-        for name in [RETRY_ROWS, RETRY_CSV] {
-            let path = folder.path().join(name);
-            std::fs::rename(self.folder.path().join(name), &path)
-                .map_err(|source| RetryError::Io { path, source })?;
-        }
-        self.open(folder.path())
-    }
 }

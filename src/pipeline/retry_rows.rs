@@ -4,23 +4,26 @@
 //! Plain blocking code: one reading of the source along the outcome files of
 //! the run (I6).
 
+use std::collections::HashMap;
 use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::RunFolder;
 use super::corrections::{Corrected, CorrectionError, Corrections};
-use super::derived::{RETRY_CSV, RETRY_ROWS};
+use super::derived::Derived;
 use super::folder::private_file;
 use super::resume::OpenRun;
 use super::retried::RetriedRows;
-use super::retry::{Left, RetryError, Wish};
+use super::retry::{Left, RETRY_CSV, RETRY_ROWS, RetryError, Wish};
 use super::window::Window;
-use super::{Derived, RunFolder};
 use crate::domain::{Fate, RowNumber, RowOutcome, Tally};
-use crate::ledger::{ChunkState, Ledger, StoredAttempt, StoredChunk};
+use crate::ledger::{ChunkState, StoredAttempt, StoredChunk};
 use crate::reader::CsvSource;
-use crate::reconciler::MergedOutcomes;
+use crate::reconciler::{MergedOutcomes, OutcomeError, SourceOrder};
 use crate::rows::{
-    Cells, Dialect, RawBatch, RawRecord, RowMapWriter, SourceRows as _, Stretch, write_record,
+    Cells, Dialect, RawBatch, RawRecord, RowMapWriter, RowStream as _, SourceRows as _, Stretch,
+    write_record,
 };
 use crate::transformer::Plan;
 
@@ -66,9 +69,8 @@ impl Choosing<'_> {
     /// Chooses the rows and writes them into a folder: the text with its
     /// header, and the row map.
     pub(super) fn write(&self, folder: &Path) -> Result<Chosen, RetryError> {
-        let sorted = self.derived.is_none_or(|derived| derived.map.is_ascending());
         let corrections = match &self.wish.with {
-            Some(path) => Some(Corrections::open(path, self.source.header(), self.plan, sorted)?),
+            Some(path) => Some(Corrections::open(path, self.source.header(), self.plan)?),
             None => None,
         };
         let mut out = Output::create(folder, self.source)?;
@@ -80,17 +82,24 @@ impl Choosing<'_> {
         };
         let mut choice = Choice { choosing: self, corrections, saved, chosen: Chosen::default() };
         let ledger = self.parent.ledger();
-        let mut of_chunk: std::collections::HashMap<u64, Vec<StoredAttempt>> =
-            std::collections::HashMap::new();
+        let mut of_chunk: HashMap<u64, Vec<StoredAttempt>> = HashMap::new();
         for attempt in ledger.attempts()? {
             of_chunk.entry(attempt.chunk).or_default().push(attempt);
         }
-        let chunks = ledger.chunks()?;
-        for chunk in &chunks {
-            let attempts = of_chunk.remove(&chunk.chunk.number).unwrap_or_default();
-            self.walk_chunk(chunk, &attempts, &mut choice, &mut out)?;
+        let chunks: Vec<(StoredChunk, Vec<StoredAttempt>)> = ledger
+            .chunks()?
+            .into_iter()
+            .map(|chunk| {
+                let attempts = of_chunk.remove(&chunk.chunk.number).unwrap_or_default();
+                (chunk, attempts)
+            })
+            .collect();
+        match self.derived.and_then(|derived| Some((derived, derived.original.as_ref()?))) {
+            Some((derived, original)) => {
+                self.walk_original(derived, original, &chunks, folder, &mut choice, &mut out)?;
+            }
+            None => self.walk(&chunks, &mut choice, &mut out)?,
         }
-        self.walk_unread(ledger, &chunks, &mut choice, &mut out)?;
         if let Some(corrections) = &choice.corrections {
             corrections.finish()?;
         }
@@ -98,72 +107,181 @@ impl Choosing<'_> {
         Ok(choice.chosen)
     }
 
-    fn walk_chunk(
+    /// Rows in the order of the run's own source, which is that of the
+    /// original.
+    fn walk(
         &self,
-        chunk: &StoredChunk,
-        attempts: &[StoredAttempt],
+        chunks: &[(StoredChunk, Vec<StoredAttempt>)],
         choice: &mut Choice<'_>,
         out: &mut Output,
     ) -> Result<(), RetryError> {
-        let files = outcome_files(self.parent.folder(), chunk, attempts);
-        let mut outcomes = MergedOutcomes::open(&files)?;
-        let mut next = outcomes.next().transpose()?;
-        // A job that may have worked rows without being accounted for.
-        let is_open = chunk.state == ChunkState::Recorded
-            && attempts
-                .iter()
-                .any(|attempt| attempt.outcomes.is_none() && attempt.state.may_have_processed());
-        let stretch = Stretch {
-            start: chunk.chunk.start,
-            end: chunk.chunk.end,
-            first_row: chunk.chunk.first_row,
-        };
-        let mut rows = self.source.rows(Some(stretch))?;
-        while let Some(batch) = rows.next_batch()? {
-            for (index, record) in batch.records.iter().enumerate() {
-                let position = batch.first_row.plus(index as u64);
-                let known = match next.take_if(|outcome| outcome.row == position) {
-                    Some(RowOutcome { fate, attempts, .. }) => {
-                        next = outcomes.next().transpose()?;
-                        Known::Fate(fate, attempts)
-                    }
-                    None if is_open => Known::Fate(Fate::Disputed, 1),
-                    None => Known::Pending,
-                };
-                choice.row(position, known, &batch, record, out)?;
+        for (chunk, attempts) in chunks {
+            let mut known = ChunkRows::open(self.parent.folder(), chunk, attempts)?;
+            let chunk = &chunk.chunk;
+            let stretch =
+                Stretch { start: chunk.start, end: chunk.end, first_row: chunk.first_row };
+            let mut rows = self.source.rows(Some(stretch))?;
+            while let Some(batch) = rows.next_batch()? {
+                for (index, record) in batch.records.iter().enumerate() {
+                    let position = batch.first_row.plus(index as u64);
+                    let Some(outcome) = known.next().transpose()? else { continue };
+                    let row = self.told(position)?;
+                    choice.row(row, Known::of(&outcome), &batch, record, out)?;
+                }
+            }
+        }
+        if !self.is_read_to_its_end()? {
+            let mut rows = self.unread(chunks.last().map(|(chunk, _)| chunk), chunks)?;
+            while let Some(batch) = rows.next_batch()? {
+                for (index, record) in batch.records.iter().enumerate() {
+                    let row = self.told(batch.first_row.plus(index as u64))?;
+                    choice.row(row, Known::Unread, &batch, record, out)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Rows that a closed run never came to read.
-    fn walk_unread(
+    /// Rows in the order of the original, where the run's own source has them
+    /// in another one: their outcomes are sorted first.
+    fn walk_original(
         &self,
-        ledger: &Ledger,
-        chunks: &[StoredChunk],
+        derived: &Derived,
+        original: &CsvSource,
+        chunks: &[(StoredChunk, Vec<StoredAttempt>)],
+        folder: &Path,
         choice: &mut Choice<'_>,
         out: &mut Output,
     ) -> Result<(), RetryError> {
-        if ledger.sources()?.iter().all(|source| source.rows.is_some()) {
-            return Ok(());
+        let mut order = SourceOrder::create(Arc::clone(&derived.map), &folder.join("sorting"))?;
+        for (chunk, attempts) in chunks {
+            order.push(&mut ChunkRows::open(self.parent.folder(), chunk, attempts)?)?;
         }
+        if !self.is_read_to_its_end()? {
+            let next = chunks.last().map_or(1, |(chunk, _)| chunk.chunk.last_row.0 + 1);
+            let unread = (next..=derived.map.len()).map(|at| Ok(stand_in(RowNumber(at), UNREAD)));
+            order.push(&mut { unread })?;
+        }
+        let mut known = order.finish()?.peekable();
+        let mut rows = original.rows(None)?;
+        while let Some(batch) = rows.next_batch()? {
+            for (index, record) in batch.records.iter().enumerate() {
+                let row = batch.first_row.plus(index as u64);
+                // Others are outside the window of --skip and --limit.
+                let is_here = |next: &Result<RowOutcome, OutcomeError>| {
+                    next.as_ref().map_or(true, |outcome| outcome.row == row)
+                };
+                if let Some(outcome) = known.next_if(is_here) {
+                    choice.row(row, Known::of(&outcome?), &batch, record, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the original of a row of the run's own source.
+    fn told(&self, position: RowNumber) -> Result<RowNumber, RetryError> {
+        let Some(derived) = self.derived else { return Ok(position) };
+        let path = || derived.map.path().to_owned();
+        derived.map.row_of(position).map_err(|source| RetryError::Io { path: path(), source })
+    }
+
+    fn is_read_to_its_end(&self) -> Result<bool, RetryError> {
+        Ok(self.parent.ledger().sources()?.iter().all(|source| source.rows.is_some()))
+    }
+
+    /// Rows that a closed run never came to read.
+    fn unread(
+        &self,
+        last: Option<&StoredChunk>,
+        chunks: &[(StoredChunk, Vec<StoredAttempt>)],
+    ) -> Result<Window, RetryError> {
         let request = self.parent.request();
-        let from = chunks.last().map(|last| Stretch {
+        let from = last.map(|last| Stretch {
             start: last.chunk.end,
             end: self.source.identity().bytes,
             first_row: last.chunk.last_row.plus(1),
         });
-        let read: u64 = chunks.iter().map(|chunk| chunk.chunk.read).sum();
-        let skip = if from.is_some() { 0 } else { request.skip };
-        let limit = request.limit.map(|limit| limit.saturating_sub(read));
-        let mut rows = Window::new(self.source.rows(from)?, skip, limit);
-        while let Some(batch) = crate::rows::RowStream::next_batch(&mut rows)? {
-            for (index, record) in batch.records.iter().enumerate() {
-                let position = batch.first_row.plus(index as u64);
-                choice.row(position, Known::Unread, &batch, record, out)?;
-            }
+        let read: u64 = chunks.iter().map(|(chunk, _)| chunk.chunk.read).sum();
+        // A derived source holds the rows of the window alone.
+        let is_derived = self.derived.is_some();
+        let skip = if from.is_some() || is_derived { 0 } else { request.skip };
+        let limit = request.limit.filter(|_| !is_derived);
+        let limit = limit.map(|limit| limit.saturating_sub(read));
+        Ok(Window::new(self.source.rows(from)?, skip, limit))
+    }
+}
+
+/// What is known of the rows of a chunk, each once, in order; a stand-in for
+/// those that nothing is known of.
+struct ChunkRows {
+    outcomes: MergedOutcomes,
+    next: Option<RowOutcome>,
+    position: RowNumber,
+    last: RowNumber,
+    stand_in: Fate,
+}
+
+/// The fates of stand-ins, told from outcomes by their zero attempts.
+const PENDING: Fate = Fate::Unprocessed;
+const UNREAD: Fate = Fate::Created;
+
+fn stand_in(row: RowNumber, fate: Fate) -> RowOutcome {
+    RowOutcome { row, fate, tier: None, attempts: 0, id: None, error: None }
+}
+
+impl ChunkRows {
+    fn open(
+        folder: &RunFolder,
+        chunk: &StoredChunk,
+        attempts: &[StoredAttempt],
+    ) -> Result<Self, RetryError> {
+        let mut outcomes = MergedOutcomes::open(outcome_files(folder, chunk, attempts))?;
+        let next = outcomes.next().transpose()?;
+        // A job that may have worked rows without being accounted for.
+        let is_open = chunk.state == ChunkState::Recorded
+            && attempts
+                .iter()
+                .any(|attempt| attempt.outcomes.is_none() && attempt.state.may_have_processed());
+        Ok(ChunkRows {
+            outcomes,
+            next,
+            position: chunk.chunk.first_row,
+            last: chunk.chunk.last_row,
+            stand_in: if is_open { Fate::Disputed } else { PENDING },
+        })
+    }
+}
+
+impl Iterator for ChunkRows {
+    type Item = Result<RowOutcome, OutcomeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.position > self.last {
+            return None;
         }
-        Ok(())
+        let position = self.position;
+        self.position = position.plus(1);
+        match self.next.take_if(|outcome| outcome.row == position) {
+            Some(outcome) => match self.outcomes.next().transpose() {
+                Ok(next) => {
+                    self.next = next;
+                    Some(Ok(outcome))
+                }
+                Err(error) => Some(Err(error)),
+            },
+            None => Some(Ok(stand_in(position, self.stand_in))),
+        }
+    }
+}
+
+impl Known {
+    fn of(outcome: &RowOutcome) -> Self {
+        match (outcome.fate, outcome.attempts) {
+            (PENDING, 0) => Known::Pending,
+            (UNREAD, 0) => Known::Unread,
+            (fate, attempts) => Known::Fate(fate, attempts),
+        }
     }
 }
 
@@ -190,18 +308,12 @@ struct Choice<'a> {
 impl Choice<'_> {
     fn row(
         &mut self,
-        position: RowNumber,
+        row: RowNumber,
         known: Known,
         batch: &RawBatch,
         record: &RawRecord,
         out: &mut Output,
     ) -> Result<(), RetryError> {
-        let row = match self.choosing.derived {
-            Some(derived) => derived
-                .told(position)
-                .map_err(|source| RetryError::Io { path: derived.map.path().to_owned(), source })?,
-            None => position,
-        };
         let corrected = match &mut self.corrections {
             Some(corrections) => corrections.of(row.0)?,
             None => None,

@@ -3,21 +3,24 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::books::Books;
+use super::derived::Derived;
 use super::pacing::{LaneGate, LaneStart, PaceChange, PushBack};
 use super::results::Settled;
-use super::{Derived, LoadError, LoadRequest, Prepared, RunFolder, Stop, StopReason};
+use super::{LoadError, LoadRequest, RunFolder, Stop, StopReason};
 use crate::chunker::{ChunkSizing, PlannedChunk};
 use crate::domain::{
     Event, EventSink, FailureGroups, FailureLimit, JobInfo, RowNumber, SharedSink, Tally,
     error_chain,
 };
-use crate::ledger::SharedLedger;
+use crate::ledger::{NoteRecord, SharedLedger};
 use crate::poller::Poller;
 use crate::reader::CsvSource;
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
+use crate::rows::GroupIndex;
 use crate::salesforce::Org;
 use crate::transformer::Plan;
 use crate::uploader::{AttemptStep, Uploader};
@@ -42,33 +45,18 @@ pub(super) struct Setup {
     pub(super) source: Arc<CsvSource>,
     pub(super) plan: Arc<Plan>,
     pub(super) sizing: ChunkSizing,
+    /// Where the source was made from another file: what leads back.
+    pub(super) derived: Option<Derived>,
+    /// Where groups lie, if rows of one parent stay together.
+    pub(super) groups: Option<GroupIndex>,
     /// Rows of the source, where they were counted before the start.
     pub(super) counted: Option<u64>,
-    /// How the source was made, if it was made from another one.
-    pub(super) derived: Option<Arc<Derived>>,
     /// Whether bodies were recorded by an earlier process, so that they are
     /// checked against their digests before they are sent.
     pub(super) taken_up: bool,
     /// Whether the user closes the run: jobs at work are aborted, nothing is
     /// sent any more, and what is known is final.
     pub(super) closing: bool,
-}
-
-impl From<Prepared> for Setup {
-    fn from(prepared: Prepared) -> Self {
-        Setup {
-            request: prepared.request,
-            org: prepared.org,
-            object: prepared.object.name,
-            source: prepared.source,
-            derived: prepared.derived,
-            plan: prepared.plan,
-            sizing: prepared.sizing,
-            counted: prepared.survey.as_ref().map(|survey| survey.read),
-            taken_up: false,
-            closing: false,
-        }
-    }
 }
 
 /// A run at work.
@@ -128,6 +116,11 @@ impl Run {
 
     pub(super) fn with_books<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
         change(&mut locked(&self.books))
+    }
+
+    /// The row that people know a row by: its number in the user's own file.
+    pub(super) fn row_of(&self, row: RowNumber) -> RowNumber {
+        self.setup.derived.as_ref().map_or(row, |derived| derived.row_of(row))
     }
 
     /// The columns as they are sent, for the matcher.
@@ -203,16 +196,6 @@ impl Run {
         Settled { number, stretch: chunk.stretch, outcomes }
     }
 
-    /// The number by which people know the row at a position.
-    pub(super) fn told(&self, position: RowNumber) -> RowNumber {
-        let Some(derived) = &self.setup.derived else { return position };
-        derived.told(position).unwrap_or_else(|error| {
-            let path = derived.map.path().display();
-            self.stop.ask(StopReason::repair(format!("{path} can't be read: {error}")));
-            position
-        })
-    }
-
     /// Something of ours broke; the run winds down.
     pub(super) fn broke(&self, error: &LoadError) {
         let text = error_chain(error);
@@ -223,12 +206,24 @@ impl Run {
     /// Tells a person something, now and in the summary.
     pub(super) fn note(&self, text: String) {
         self.events.announce(Event::Note { text: text.clone() });
-        self.with_books(|books| {
+        let is_kept = self.with_books(|books| {
             // A summary is for reading; the events have them all (I6).
-            if books.notes.len() < MOST_NOTES {
-                books.notes.push(text);
+            let is_kept = books.notes.len() < MOST_NOTES;
+            if is_kept {
+                books.notes.push(text.clone());
             }
+            is_kept
         });
+        if is_kept && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // So that a report of a run that died has it. Nothing depends on it.
+            let ledger = self.ledger.clone();
+            let note = NoteRecord { at: Timestamp::now(), chunk: None, attempt: None, text };
+            runtime.spawn_blocking(move || {
+                if let Err(error) = ledger.blocking().note(&note) {
+                    tracing::debug!(cause = %error, "a note is not kept");
+                }
+            });
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl Org {
         let kind = "application/x-www-form-urlencoded";
         let (_, body) = org.call("POST", "/services/oauth2/token", kind, &form).unwrap();
         let login: Value = serde_json::from_str(&body).unwrap();
-        org.token = login["access_token"].as_str().unwrap().to_owned();
+        login["access_token"].as_str().unwrap().clone_into(&mut org.token);
         org
     }
 
@@ -99,10 +99,8 @@ impl Org {
         let (_, reply) = self.job("POST", "", "application/json", &body).unwrap();
         let job: Value = serde_json::from_str(&reply).unwrap();
         let id = job["id"].as_str().unwrap().to_owned();
-        let mut csv = String::from("Name\n");
-        for row in 0..rows {
-            csv += &format!("n{row}\n");
-        }
+        let names: Vec<String> = (0..rows).map(|row| format!("n{row}\n")).collect();
+        let csv = format!("Name\n{}", names.concat());
         let (status, _) = self.job("PUT", &format!("/{id}/batches"), "text/csv", &csv).unwrap();
         assert_eq!(status, 201);
         let close = r#"{"state":"UploadComplete"}"#;

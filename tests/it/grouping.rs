@@ -621,8 +621,9 @@ fn result_files_stay_in_source_order() {
         end: source.csv.identity().bytes,
         first_row: RowNumber(1),
     };
-    let appended =
-        files.append("source.csv", &*source.csv, whole, &mut order.finish().unwrap()).unwrap();
+    let appended = files
+        .append("source.csv", &*source.csv, whole, &mut order.finish().unwrap(), &|row| row)
+        .unwrap();
     assert_eq!((appended.missing, appended.tally.read), (0, 131));
     files.finish().unwrap();
 

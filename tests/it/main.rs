@@ -17,6 +17,7 @@ mod conservation;
 mod cutting;
 mod documents;
 mod faults;
+mod group_by;
 mod grouping;
 mod interruptions;
 mod layering;

@@ -199,7 +199,8 @@ fn judge(load: &Load) {
         let first_row = RowNumber(*load.rows_of(chunk).start());
         let stretch = Stretch { start: borders[at - 1], end: borders[at], first_row };
         let mut outcomes = MergedOutcomes::open([&path]).unwrap();
-        let appended = files.append("source.csv", &source, stretch, &mut outcomes).unwrap();
+        let appended =
+            files.append("source.csv", &source, stretch, &mut outcomes, &|row| row).unwrap();
         assert_eq!(appended.missing, 0);
     }
     files.finish().unwrap();

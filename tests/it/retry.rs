@@ -102,8 +102,12 @@ fn the_failed_rows_go_again_under_their_own_numbers() {
     assert!(failed.iter().all(|row| row["bulkhaul__Attempts"] == "1"), "this run's attempts");
     assert_eq!(failed[1]["AnnualRevenue"], "eleven");
     let told = |key: &str| second[key].as_array().unwrap().clone();
-    let examples: Vec<&Value> =
-        second["failure_groups"].as_array().unwrap().iter().map(|one| &one["example_row"]).collect();
+    let examples: Vec<&Value> = second["failure_groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["example_row"])
+        .collect();
     assert!(examples.iter().all(|row| **row == 3 || **row == 11), "{examples:?}");
     assert_eq!(told("jobs")[0]["first_row"], 3);
     assert!(told("plan_notes")[0].as_str().unwrap().contains("2 failed"), "{second}");
@@ -126,10 +130,8 @@ fn corrected_rows_close_the_tally_over_a_chain_of_retries() {
     let place = Place::new();
     let first = with_faults(&place);
     // Two of four, out of order, with a column that doesn't count.
-    let with = place.file(
-        "mended.csv",
-        "Name,bulkhaul__Row,sf__Error,bulkhaul__Note\nFirm 3,3,gone,x\n",
-    );
+    let with =
+        place.file("mended.csv", "Name,bulkhaul__Row,sf__Error,bulkhaul__Note\nFirm 3,3,gone,x\n");
     let second = run(&place, &["retry", id(&first), "--with", with.to_str().unwrap()], 0);
     assert_eq!(counts(&second["rows"], &["read", "created"]), [1, 1]);
     let origin = &second["origin"]["rows"];
@@ -217,8 +219,7 @@ fn interrupted(place: &Place, server: &Server) -> String {
     let source = place.file("names.csv", format!("Name\n{names}"));
     let source = source.to_str().unwrap();
     let fixed = ["--object", "Account", "--operation", "insert", "--chunk-rows", "100"];
-    let args =
-        [&["load", source][..], &fixed, &["--parallel", "1", "--progress", "json"]].concat();
+    let args = [&["load", source][..], &fixed, &["--parallel", "1", "--progress", "json"]].concat();
     let mut running = Watched::start(place.command_on(server, &args));
     running.wait_for("chunk_reconciled");
     running.wait_for("uploaded");
@@ -241,8 +242,8 @@ fn a_run_that_can_go_on_is_not_retried_and_a_closed_one_is_with_its_pending_rows
     assert!((100..400).contains(&saved), "{closed}");
 
     // Killed in the middle, the retry is resumed like any run.
-    let args = ["retry", &id, "--progress", "json", "--chunk-rows"];
-    let mut running = Watched::start(place.command_on(&server, &args[..4]));
+    let args = ["retry", &id, "--progress", "json"];
+    let mut running = Watched::start(place.command_on(&server, &args));
     running.wait_for("uploaded");
     running.kill();
     let folder = place.run_folder();
@@ -297,8 +298,7 @@ fn disputed_rows_of_an_insert_go_again_only_when_asked_for() {
     let with = with.to_str().unwrap();
     let message = refused(&place, &[id(&first), "--with", with], "corrections");
     assert!(message.contains("--include-disputed"), "{message}");
-    let second =
-        run(&place, &["retry", id(&first), "--include-disputed", "--with", with], 0);
+    let second = run(&place, &["retry", id(&first), "--include-disputed", "--with", with], 0);
     assert_eq!(counts(&second["rows"], &["created"]), [1]);
     let origin = &second["origin"]["rows"];
     assert_eq!(counts(origin, &["created", "disputed"]), [1, 59]);

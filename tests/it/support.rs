@@ -152,6 +152,12 @@ impl Server {
         Server::start(&[&["--memory", "--port", "0"], more].concat())
     }
 
+    /// An org on disk keeps its secret in a file; with it the login is known.
+    pub(crate) fn with_secret(mut self, secret: &str) -> Server {
+        self.announcement["client_secret"] = secret.into();
+        self
+    }
+
     pub(crate) fn text(&self, name: &str) -> String {
         self.announcement[name].as_str().unwrap().to_owned()
     }

@@ -53,6 +53,12 @@ pub(in crate::cli) fn of(error: &PreflightError) -> CliError {
                     run.folder.display()
                 )
             }),
+        PreflightError::Grouping(_) => CliError::refused("grouping", error_chain(error)).hint(
+            "Putting rows in groups takes the size of the source twice on the disk of --runs-dir; \
+             free space there, or load with --group-by none.",
+        ),
+        PreflightError::Rows { .. } => CliError::refused("run-folder", error_chain(error))
+            .hint("Check the room on the disk and the rights of --runs-dir."),
         PreflightError::Ledger(_) | PreflightError::Interrupted => {
             CliError::refused("preflight", error_chain(error))
         }

@@ -36,8 +36,8 @@ impl Facts {
         let identity = prepared.org.identity();
         Facts {
             folder: folder.path().to_owned(),
-            command: if prepared.parent.is_some() { "retry" } else { "load" }.to_owned(),
-            parent_run: prepared.parent.as_ref().map(|parent| parent.id.clone()),
+            command: if prepared.parent_run().is_some() { "retry" } else { "load" }.to_owned(),
+            parent_run: prepared.parent_run().map(str::to_owned),
             run_id: folder.id.clone(),
             org: OrgSummary {
                 id: identity.org_id.clone(),

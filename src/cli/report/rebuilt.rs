@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::load::summary::origin;
 use crate::domain::{REJECTED, Status, Tally};
 use crate::ledger::{ChunkState, RunStatus, StoredAttempt, StoredChunk};
-use crate::pipeline::{Account, JobReport, RunEntry, RunState, origin_of};
+use crate::pipeline::{Account, JobReport, RunEntry, RunState, origin_of, original_path};
 use crate::reconciler::ResultKind;
 use crate::report::format::{count, thousands};
 use crate::report::{
@@ -77,7 +77,7 @@ pub(super) fn summary(
             .sources
             .iter()
             .map(|source| SourceSummary {
-                path: source.path.clone(),
+                path: original_path(source),
                 bytes: source.bytes,
                 rows: chunks
                     .iter()

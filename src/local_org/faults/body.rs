@@ -121,7 +121,7 @@ impl Disturbed {
             Some(Ok(bytes)) => {
                 let held = self.held.replace(bytes)?;
                 match self.place {
-                    Where::Within(number) if self.pieces == 0 => self.split(held, number),
+                    Where::Within(number) if self.pieces == 0 => Some(Ok(self.split(held, number))),
                     _ => {
                         self.pieces = self.pieces.saturating_sub(1);
                         Some(Ok(held))
@@ -133,7 +133,7 @@ impl Disturbed {
                 self.phase = Phase::Due;
                 let held = self.held.take()?;
                 match self.place {
-                    Where::Within(number) => self.split(held, number),
+                    Where::Within(number) => Some(Ok(self.split(held, number))),
                     Where::Behind => Some(Ok(held)),
                 }
             }
@@ -141,12 +141,12 @@ impl Disturbed {
     }
 
     /// Passes on a part of a piece, and keeps the rest.
-    fn split(&mut self, mut piece: Bytes, number: u64) -> Option<io::Result<Bytes>> {
+    fn split(&mut self, mut piece: Bytes, number: u64) -> Bytes {
         self.phase = Phase::Due;
         let at = (part(number) * piece.len() as f64) as usize;
         let first = piece.split_to(at.clamp(1, piece.len().max(2) - 1).min(piece.len()));
         self.rest = Some(piece).filter(|rest| !rest.is_empty());
-        Some(Ok(first))
+        first
     }
 
     /// Lets it happen; gives the error that breaks the body, if it does.

@@ -122,7 +122,7 @@ impl FromStr for FaultSpec {
         for item in items.filter(|item| !item.is_empty()) {
             let (name, value) =
                 item.split_once('=').ok_or_else(|| FaultError::NoValue(item.to_owned()))?;
-            Item { item, name, value }.add_to(&mut spec)?;
+            Item { text: item, name, value }.add_to(&mut spec)?;
         }
         Ok(spec)
     }
@@ -130,7 +130,7 @@ impl FromStr for FaultSpec {
 
 /// A part of a text.
 struct Item<'a> {
-    item: &'a str,
+    text: &'a str,
     name: &'a str,
     value: &'a str,
 }
@@ -160,13 +160,13 @@ impl Item<'_> {
             spec.jobs.push((*fault, self.when()?));
             return Ok(());
         }
-        Err(FaultError::UnknownName { item: self.item.to_owned(), name: self.name.to_owned() })
+        Err(FaultError::UnknownName { item: self.text.to_owned(), name: self.name.to_owned() })
     }
 
     fn set<T>(&self, known: &mut Option<T>, value: T) -> Result<(), FaultError> {
         if known.is_some() {
             return Err(FaultError::Twice {
-                item: self.item.to_owned(),
+                item: self.text.to_owned(),
                 name: self.name.to_owned(),
             });
         }
@@ -175,7 +175,7 @@ impl Item<'_> {
     }
 
     fn wrong(&self, value: &str, wanted: &'static str) -> FaultError {
-        FaultError::Value { item: self.item.to_owned(), value: value.to_owned(), wanted }
+        FaultError::Value { item: self.text.to_owned(), value: value.to_owned(), wanted }
     }
 
     fn share(&self) -> Result<Share, FaultError> {
@@ -204,7 +204,7 @@ impl Item<'_> {
 
     /// `create+upload:stall:2s=5%`
     fn rule(&self, spec: &mut FaultSpec) -> Result<(), FaultError> {
-        let item = || self.item.to_owned();
+        let item = || self.text.to_owned();
         let mut parts = self.name.splitn(3, ':');
         let (calls, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let targets = calls

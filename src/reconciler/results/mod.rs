@@ -21,12 +21,10 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::domain::{Fate, RowNumber, RowOutcome, Tally};
 use crate::rows::{
-    Cells, Dialect, RawBatch, RawRecord, RowFault, RowMap, SourceError, SourceRows, Stretch,
-    write_cell,
+    Cells, Dialect, RawBatch, RawRecord, RowFault, SourceError, SourceRows, Stretch, write_cell,
 };
 
 use super::outcomes::{OutcomeError, private, sync_folder};
@@ -175,8 +173,6 @@ pub struct ResultFiles {
     shown: Vec<String>,
     files: [Option<OpenFile>; 5],
     line: Vec<u8>,
-    /// Numbers of rows in the original, where the source was made from one.
-    row_map: Option<Arc<RowMap>>,
 }
 
 impl ResultFiles {
@@ -208,7 +204,6 @@ impl ResultFiles {
             shown,
             files: [const { None }; 5],
             line: Vec::with_capacity(1024),
-            row_map: None,
         };
         for kind in ResultKind::ALL {
             let path = folder.join(kind.file_name());
@@ -221,14 +216,6 @@ impl ResultFiles {
             }
         }
         Ok(files)
-    }
-
-    /// Has rows stand under the numbers of the original source: outcomes and
-    /// rows come by position.
-    #[must_use]
-    pub fn told_by(mut self, map: Arc<RowMap>) -> Self {
-        self.row_map = Some(map);
-        self
     }
 
     fn open(&mut self, kind: ResultKind) -> Result<&mut OpenFile, ResultError> {
@@ -251,7 +238,8 @@ impl ResultFiles {
 
     /// Appends the rows of one chunk. `name` is how the source is called in
     /// `bulkhaul__Source`; `outcomes` are those of the chunk in row order
-    /// ([`super::MergedOutcomes`]).
+    /// ([`super::MergedOutcomes`]); `number_of` tells the number that people
+    /// know a row by.
     ///
     /// # Errors
     /// [`ResultError`]; what was appended by then is not taken back, so begin
@@ -262,6 +250,7 @@ impl ResultFiles {
         source: &dyn SourceRows,
         stretch: Stretch,
         outcomes: &mut dyn Iterator<Item = Result<RowOutcome, OutcomeError>>,
+        number_of: &dyn Fn(RowNumber) -> RowNumber,
     ) -> Result<Appended, ResultError> {
         let layout = Layout::new(&self.columns, source);
         let mut prefix = Vec::new();
@@ -279,7 +268,8 @@ impl ResultFiles {
                 appended.tally.read += 1;
                 match next.take() {
                     Some(outcome) if outcome.row == row => {
-                        self.write(&prefix, &layout, &batch, record, &outcome)?;
+                        let number = number_of(row);
+                        self.write(&prefix, &layout, &batch, record, &outcome, number)?;
                         appended.tally.count(outcome.fate);
                         next = next_outcome(outcomes)?;
                     }
@@ -307,18 +297,13 @@ impl ResultFiles {
         batch: &RawBatch,
         record: &RawRecord,
         outcome: &RowOutcome,
+        number: RowNumber,
     ) -> Result<(), ResultError> {
         let kind = ResultKind::of(outcome.fate);
-        let row = match &self.row_map {
-            Some(map) => map
-                .row_of(outcome.row)
-                .map_err(|source| ResultError::Io { path: map.path().to_owned(), source })?,
-            None => outcome.row,
-        };
         let mut line = std::mem::take(&mut self.line);
         line.clear();
         line.extend_from_slice(prefix);
-        push_number(&mut line, row.0);
+        push_number(&mut line, number.0);
         line.push(b',');
         push_number(&mut line, u64::from(outcome.attempts));
         line.push(b',');

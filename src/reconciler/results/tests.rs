@@ -100,7 +100,7 @@ fn outcome(row: u64, fate: Fate) -> RowOutcome {
 fn write(folder: &Path, source: &Source, outcomes: &[RowOutcome]) -> Appended {
     let mut files = ResultFiles::create(folder, &source.header, &|_| None).unwrap();
     let mut outcomes = outcomes.iter().cloned().map(Ok);
-    let appended = files.append("a,b.csv", source, stretch(), &mut outcomes).unwrap();
+    let appended = files.append("a,b.csv", source, stretch(), &mut outcomes, &|row| row).unwrap();
     files.finish().unwrap();
     appended
 }
@@ -224,7 +224,7 @@ fn rows_without_outcome_are_counted_and_foreign_ones_refused() {
     let mut files = ResultFiles::create(folder.path(), &source.header, &|_| None).unwrap();
     let mut outcomes = [Ok(outcome(9, Fate::Created))].into_iter();
     assert!(matches!(
-        files.append("x", &source, stretch(), &mut outcomes),
+        files.append("x", &source, stretch(), &mut outcomes, &|row| row),
         Err(ResultError::NoSuchRow { row: RowNumber(9) })
     ));
 }
