@@ -108,7 +108,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        let ended = go(&args, open, context, &connected.org, &progress).await;
+        let ended = Box::pin(go(&args, open, context, &connected.org, &progress)).await;
         connected.close().await;
         let Some(ended) = ended? else { return Ok(Exit::Success) };
         let written = ended.write();

@@ -36,7 +36,7 @@ pub struct RetryArgs {
     /// Run id, run folder or `latest`
     #[arg(value_name = "RUN")]
     run: String,
-    /// A CSV file with corrected values, joined by its column bulkhaul__Row
+    /// A CSV file with corrected values, joined by its column `bulkhaul__Row`
     #[arg(long, value_name = "FILE")]
     with: Option<PathBuf>,
     /// Send disputed rows of an insert again, too; they may be doubled
@@ -101,7 +101,7 @@ pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError>
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        let ended = go(args, parent, context, &connected.org, &progress).await;
+        let ended = Box::pin(go(args, parent, context, &connected.org, &progress)).await;
         connected.close().await;
         let ended = ended?;
         let written = ended.write();

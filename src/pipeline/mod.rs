@@ -36,6 +36,7 @@ mod recovery;
 mod request;
 mod results;
 mod resume;
+mod resume_settle;
 mod retried;
 mod retry;
 mod retry_rows;
@@ -60,9 +61,8 @@ pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;
-pub use resume::{
-    MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume, resume_and_settle,
-};
+pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume};
+pub use resume_settle::resume_and_settle;
 pub use retry::{Left, RetryError, Wish as RetryWish, prepare_retry};
 pub use run_name::{RunNameError, newest_unfinished, resolve};
 pub use runs::{RunEntry, RunState, Runs};

@@ -17,12 +17,9 @@ use super::derived::{Derivation, Derived, DerivedError};
 use super::load::drive;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
-use super::settle::{Settlement, settle_disputed};
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::ChunkSizing;
-use crate::domain::{
-    AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink, error_chain,
-};
+use crate::domain::{AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
@@ -566,64 +563,8 @@ async fn go_on(
     drive(&run, backlog, started).await
 }
 
-/// As [`resume`], and then asks the org for the records of disputed rows. A
-/// run whose rows all have their outcome is only settled. `keys` are the sent
-/// columns that find the records of an insert ([`Resumable::key_columns`]).
-///
-/// # Errors
-/// [`SettleError`] in [`LoadError::Settle`] when nothing can be settled; others
-/// as [`super::load()`].
-pub async fn resume_and_settle(
-    resumable: Resumable,
-    keys: Vec<usize>,
-    events: SharedSink,
-    stop: Stop,
-) -> Result<LoadEnd, LoadError> {
-    let is_complete = resumable.is_complete();
-    // What was closed by the user stays so.
-    let closing = resumable.open.stored.aborted_at.is_some();
-    let (run, mut backlog, started) = take_up(resumable, Arc::clone(&events), stop, closing);
-    if !is_complete && !closing {
-        run.ledger.run(Ledger::reopen_run).await?;
-        let end = drive(&run, backlog.clone(), started).await?;
-        if end.stopped.is_some() || end.tally.disputed == 0 {
-            return Ok(end);
-        }
-        let chunks = run.ledger.run(Ledger::chunks).await?;
-        backlog = Backlog {
-            chunks: chunks.iter().map(|chunk| (chunk.chunk.number, Next::Done)).collect(),
-            read: chunks.iter().map(|chunk| chunk.chunk.read).sum(),
-            from: None,
-            exhausted: true,
-        };
-    }
-    let settlement = match settle_disputed(&run, keys).await {
-        Ok(settlement) => settlement,
-        // A run that was just brought to its end is told of all the same.
-        Err(error) if !is_complete && !closing => Settlement::prevented(&run, &error_chain(&error)),
-        Err(error) => return Err(LoadError::Settle(error)),
-    };
-    // The books as the ledger has them now, and the result files anew.
-    let (ledger, folder) = (run.ledger.clone(), run.folder.clone());
-    let found = tokio::task::spawn_blocking(move || {
-        let ledger = ledger.blocking();
-        Ok((Account::read(ledger, &folder)?, ledger.chunks()?, ledger.attempts()?))
-    });
-    let found: Result<_, AccountError> =
-        found.await.map_err(|error| LoadError::Stage(format!("account: {error}")))?;
-    let (account, chunks, attempts) =
-        found.map_err(|error| LoadError::Stage(error_chain(&error)))?;
-    let books = books(account, &chunks, &attempts);
-    let (setup, folder, ledger) = (run.setup.clone(), run.folder.clone(), run.ledger.clone());
-    let again = Run::new(setup, folder, ledger, events, Stop::default(), books);
-    for note in settlement.notes(&run) {
-        again.note(note);
-    }
-    drive(&again, backlog, started).await
-}
-
 /// A run at work again, and what is left to do.
-fn take_up(
+pub(super) fn take_up(
     resumable: Resumable,
     events: SharedSink,
     stop: Stop,
@@ -702,7 +643,7 @@ pub async fn close(
 }
 
 /// The books of the earlier process, as far as they can be known.
-fn books(account: Account, chunks: &[StoredChunk], attempts: &[StoredAttempt]) -> Books {
+pub(super) fn books(account: Account, chunks: &[StoredChunk], attempts: &[StoredAttempt]) -> Books {
     let to_send = chunks.iter().map(|chunk| chunk.chunk.rows.len()).sum();
     let mut books = Books::taken_up(account, to_send);
     for chunk in chunks.iter().filter(|chunk| chunk.state != ChunkState::Reconciled) {

@@ -531,13 +531,12 @@ fn content_of(cells: &[&[u8]]) -> u64 {
     xxh3_64(&text)
 }
 
+/// Takes a row as its cells were sent.
+type TakeRow<'a> = dyn FnMut(RowNumber, &[&[u8]]) -> Result<(), SettleError> + 'a;
+
 /// Reads the rows of a chunk that were sent, in order, each as its cells were
 /// sent. They are encoded once more, for a spool is gone by now.
-fn read_sent(
-    run: &Run,
-    chunk: &StoredChunk,
-    take: &mut dyn FnMut(RowNumber, &[&[u8]]) -> Result<(), SettleError>,
-) -> Result<(), SettleError> {
+fn read_sent(run: &Run, chunk: &StoredChunk, take: &mut TakeRow<'_>) -> Result<(), SettleError> {
     let chunk = &chunk.chunk;
     let plan = &run.setup.plan;
     let stretch = Stretch { start: chunk.start, end: chunk.end, first_row: chunk.first_row };

@@ -246,8 +246,9 @@ fn a_run_that_can_go_on_is_not_retried_and_a_closed_one_is_with_its_pending_rows
     let mut running = Watched::start(place.command_on(&server, &args));
     running.wait_for("uploaded");
     running.kill();
-    let folder = place.run_folder();
-    assert!(folder.join("retry.csv").is_file());
+    let folders = std::fs::read_dir(place.path().join("bulkhaul-runs")).unwrap();
+    let mut folders = folders.map(|entry| entry.unwrap().path());
+    let folder = folders.find(|folder| folder.join("retry.csv").is_file()).unwrap();
     let said = place.run_on(&server, &["retry", &id, "--json"]);
     let error = json_of(&said)["error"].clone();
     assert_eq!((said.code, &error["code"]), (2, &json!("already-retried")), "{error}");
@@ -302,4 +303,39 @@ fn disputed_rows_of_an_insert_go_again_only_when_asked_for() {
     assert_eq!(counts(&second["rows"], &["created"]), [1]);
     let origin = &second["origin"]["rows"];
     assert_eq!(counts(origin, &["created", "disputed"]), [1, 59]);
+}
+
+#[test]
+fn rows_that_went_in_another_order_come_back_in_that_of_the_source() {
+    let place = Place::new();
+    let text: String = (1..=60)
+        .map(|row| {
+            let name = if row % 9 == 4 { String::new() } else { format!("Firm {row}") };
+            format!("K-{row},{name},Hall {}\n", row % 7)
+        })
+        .collect();
+    let source = place.file("firms.csv", format!("Legacy_Id__c,Name,Site\n{text}"));
+    let how = ["--group-by", "Site", "--chunk-rows", "10", "--limit", "50"];
+    let args = [&["load", source.to_str().unwrap()][..], &UPSERT, &how].concat();
+    let first = run(&place, &args, 3);
+    let folder_of_first = folder(&place, &first);
+    assert!(folder_of_first.join("grouped.csv").is_file(), "the rows went as they stood");
+    let bad: Vec<u64> = (1..=50).filter(|row| row % 9 == 4).collect();
+    assert_eq!(counts(&first["rows"], &["read", "failed"]), [50, bad.len() as u64]);
+
+    let second = run(&place, &["retry", id(&first)], 3);
+    let failed = read_csv(&folder(&place, &second).join("failed.csv"));
+    let numbers: Vec<u64> =
+        failed.iter().map(|row| row["bulkhaul__Row"].parse().unwrap()).collect();
+    assert_eq!(numbers, bad, "in the order of the source");
+    let sites = failed.iter().map(|row| row["Site"].clone());
+    assert!(sites.zip(&bad).all(|(site, row)| site == format!("Hall {}", row % 7)));
+    let mended: String = bad.iter().rev().map(|row| format!("Firm {row},{row}\n")).collect();
+    let with = place.file("mended.csv", format!("Name,bulkhaul__Row\n{mended}"));
+    let third = run(&place, &["retry", id(&second), "--with", with.to_str().unwrap()], 0);
+    assert_eq!(counts(&third["origin"]["rows"], &["read", "created"]), [50, 50]);
+    for record in place.query("SELECT Name, Legacy_Id__c FROM Account WHERE Site != null") {
+        let row = record["Legacy_Id__c"].as_str().unwrap()[2..].to_owned();
+        assert_eq!(record["Name"], format!("Firm {row}"));
+    }
 }
