@@ -18,8 +18,8 @@ use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
 
-mod banner;
-mod refusal;
+pub(super) mod banner;
+pub(super) mod refusal;
 pub(super) mod signals;
 pub(super) mod summary;
 
@@ -127,7 +127,7 @@ enum Empty {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DuplicateRows {
+pub(super) enum DuplicateRows {
     /// None of them is sent
     Reject,
     /// The first is sent, the others are rejected
@@ -136,6 +136,17 @@ enum DuplicateRows {
     Last,
     /// All are sent; the org decides
     Keep,
+}
+
+impl From<DuplicateRows> for Duplicates {
+    fn from(what: DuplicateRows) -> Self {
+        match what {
+            DuplicateRows::Reject => Duplicates::Reject,
+            DuplicateRows::First => Duplicates::First,
+            DuplicateRows::Last => Duplicates::Last,
+            DuplicateRows::Keep => Duplicates::Keep,
+        }
+    }
 }
 
 fn parse_rename(text: &str) -> Result<(String, String), String> {
@@ -211,12 +222,7 @@ impl LoadArgs {
             skip: self.skip,
             limit: self.limit,
             assignment_rule: self.assignment_rule.clone(),
-            duplicates: self.duplicates.map(|what| match what {
-                DuplicateRows::Reject => Duplicates::Reject,
-                DuplicateRows::First => Duplicates::First,
-                DuplicateRows::Last => Duplicates::Last,
-                DuplicateRows::Keep => Duplicates::Keep,
-            }),
+            duplicates: self.duplicates.map(Duplicates::from),
             delimiter: self.delimiter,
             scan: self.scan,
             again: self.again,
@@ -234,7 +240,7 @@ impl LoadArgs {
 
 /// What a resume has to know of the command line beside the load's own
 /// settings: where the org is found again. No flag holds a secret.
-fn kept(context: &Context) -> serde_json::Value {
+pub(super) fn kept(context: &Context) -> serde_json::Value {
     let dir = &context.global.local_org_dir;
     serde_json::json!({
         "org": context.global.org,
@@ -295,7 +301,7 @@ async fn go(
     if context.progress_view() == ProgressView::Json {
         events.announce(Event::Note { text: banner });
     }
-    ask(args, context, &prepared)?;
+    ask(args.expect_org.as_deref(), context, &prepared)?;
 
     let folder = RunFolder::create(&context.global.runs_dir).map_err(|(path, error)| {
         CliError::refused("run-folder", format!("{} can't be made: {error}", path.display()))
@@ -305,15 +311,20 @@ async fn go(
     signals::watch(&stop);
     let facts = summary::Facts::of(&prepared, &folder);
     let ended = pipeline::load(prepared, folder, kept(context), Arc::clone(&events), stop).await;
-    let end = ended.map_err(|error| match &error {
+    let end = ended.map_err(|error| not_run(&error, &facts.folder))?;
+    Ok(summary::build(&facts, end, org))
+}
+
+/// Why a load came to no end.
+pub(super) fn not_run(error: &LoadError, folder: &Path) -> CliError {
+    match error {
         LoadError::Refused(refused) => refusal::of(refused),
         LoadError::FirstJob(call) => {
             let refused = org::call_error(call, org::Phase::Preflight);
             CliError { message: format!("{}; nothing was sent", refused.message), ..refused }
         }
-        _ => broke_off(&error, &facts.folder),
-    })?;
-    Ok(summary::build(&facts, end, org))
+        _ => broke_off(error, folder),
+    }
 }
 
 /// A run whose own files failed so that it has no proper end.
@@ -325,11 +336,15 @@ pub(super) fn broke_off(error: &LoadError, folder: &Path) -> CliError {
 
 /// The questions of the contract (docs/cli.md): every write to production,
 /// every delete, and what takes more than half of an allowance.
-fn ask(args: &LoadArgs, context: &Context, prepared: &Prepared) -> Result<(), CliError> {
+pub(super) fn ask(
+    expect_org: Option<&str>,
+    context: &Context,
+    prepared: &Prepared,
+) -> Result<(), CliError> {
     let identity = prepared.org.identity();
-    let operation = args.operation;
+    let operation = prepared.request.operation;
     if operation.deletes() && identity.production && context.global.yes && !context.has_terminal() {
-        let named = args.expect_org.as_deref().is_some_and(|expected| {
+        let named = expect_org.is_some_and(|expected| {
             expected.len() >= 15 && identity.org_id.starts_with(&expected[..15])
         });
         if !named {

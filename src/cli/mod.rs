@@ -15,6 +15,7 @@ mod progress;
 mod query;
 mod report;
 mod resume;
+mod retry;
 mod run_name;
 mod runs;
 mod table;
@@ -54,6 +55,8 @@ pub enum Command {
     Load(Box<load::LoadArgs>),
     /// Go on with a run that was interrupted, killed or detached
     Resume(resume::ResumeArgs),
+    /// Make a new run of the rows of a run that did not succeed
+    Retry(retry::RetryArgs),
     /// Abort the jobs of a run and close it with what was done
     Abort(abort::AbortArgs),
     /// List the runs of the runs folder; prune old ones
@@ -105,6 +108,7 @@ pub fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
         Command::Resume(args) => resume::run(args, &context),
+        Command::Retry(args) => retry::run(&args, &context),
         Command::Abort(args) => abort::run(args, &context),
         Command::Runs(args) => runs::run(args, &context),
         Command::Report(args) => report::run(args, &context),

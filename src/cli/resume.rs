@@ -11,7 +11,8 @@ use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, org, run_name};
 use crate::domain::{Event, FailureLimit, error_chain};
 use crate::pipeline::{
-    self, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RunNameError, Stop,
+    self, LoadError, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RunNameError,
+    SettleError, Stop,
 };
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
@@ -22,6 +23,7 @@ use crate::salesforce::{ConnectOptions, Org};
 Examples:
   bulkhaul resume                    the newest run that is not finished
   bulkhaul resume 20261123-221809-57f5
+  bulkhaul resume latest --settle    and ask for the records of disputed rows
 
   The plan is shown before anything is done. Jobs that were closed are watched
   to their end and never sent again; results that were fetched are not fetched
@@ -47,6 +49,12 @@ pub struct ResumeArgs {
     /// Percent of the org's daily allowances to leave to others
     #[arg(long, value_name = "P%", value_parser = parse_percent)]
     reserve: Option<u8>,
+    /// Ask the org for the records of disputed rows, and settle what they prove
+    #[arg(long)]
+    settle: bool,
+    /// Columns that find the records of an insert's disputed rows
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', requires = "settle")]
+    key: Vec<String>,
     /// Show the plan and do nothing
     #[arg(long)]
     plan: bool,
@@ -76,7 +84,11 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
     };
     let folder = found.map_err(|error| run_name::refusal(&error))?;
     let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
+    let disputed = open.disputed().map_err(|error| refusal(&error, &folder))?;
     match open.check_unfinished() {
+        // Only its disputed rows are looked at again.
+        Err(ResumeError::Complete { .. } | ResumeError::Aborted { .. })
+            if args.settle && disputed > 0 => {}
         // A scheduler may ask once too often: nothing is wrong with that.
         Err(ResumeError::Complete { id, exit_code }) => {
             context.say(&format!("Run {id} is complete; there is nothing to go on with."));
@@ -150,10 +162,34 @@ async fn go(
     let stop = Stop::default();
     signals::watch(&stop);
     let facts = summary::Facts::taken_up(&resumable);
-    let end = pipeline::resume(resumable, progress.sink(), stop)
-        .await
-        .map_err(|error| broke_off(&error, &facts.folder))?;
+    let end = if args.settle {
+        let keys = resumable.key_columns(&args.key).map_err(|name| {
+            CliError::refused("usage", format!("--key: no column `{name}` was sent"))
+                .hint("Name columns of the source that the run sent, as they stand in its header.")
+        })?;
+        pipeline::resume_and_settle(resumable, keys, progress.sink(), stop).await
+    } else {
+        pipeline::resume(resumable, progress.sink(), stop).await
+    };
+    let end = end.map_err(|error| match &error {
+        LoadError::Settle(error) => cannot_settle(error),
+        _ => broke_off(&error, &facts.folder),
+    })?;
     Ok(Some(summary::build(&facts, end, org)))
+}
+
+/// Why disputed rows can't be settled; the run is as it was.
+fn cannot_settle(error: &SettleError) -> CliError {
+    match error {
+        SettleError::Call(error) => org::call_error(error, org::Phase::Preflight),
+        SettleError::Allowance { .. } => CliError::refused("allowance", error_chain(error)).hint(
+            "Nothing was asked for. Wait until the 24 hours have moved on, or leave less to others \
+             with --reserve; `bulkhaul limits` shows what is left.",
+        ),
+        _ => CliError::repair("run", "the disputed rows can't be settled")
+            .caused_by(error)
+            .hint(super::error::MEND_AND_RESUME),
+    }
 }
 
 /// What will be done, a line for each thing.
@@ -172,6 +208,9 @@ fn banner(resumable: &Resumable) -> String {
             tally.pending()
         ),
     ];
+    if tally.disputed > 0 {
+        lines.push(format!("  {} disputed", count(tally.disputed, "row")));
+    }
     lines.extend(steps(&resumable.recovery).into_iter().map(|step| format!("  {step}")));
     for job in &resumable.maybe_ours {
         lines.push(format!(

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{CliError, Context, Exit, table};
 use crate::domain::error_chain;
 use crate::ledger::LedgerError;
-use crate::pipeline::{RunEntry, RunState, Runs};
+use crate::pipeline::{RunEntry, RunState, Runs, original_path};
 use crate::report::RowCounts;
 use crate::report::format::{count, thousands};
 
@@ -124,7 +124,7 @@ fn entry_as_json(entry: &RunEntry) -> Value {
         "finished_at": entry.run.end.map(|end| format!("{:.3}", end.at)),
         "parent_run": run.parent_run,
         "sources": entry.sources.iter().map(|source| json!({
-            "path": source.path, "bytes": source.bytes, "rows": source.rows,
+            "path": original_path(source), "bytes": source.bytes, "rows": source.rows,
         })).collect::<Vec<_>>(),
         "rows": rows,
     })
@@ -174,7 +174,8 @@ fn listed(runs: &[RunEntry], fitted: bool) -> comfy_table::Table {
             .sources
             .iter()
             .map(|source| {
-                source.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+                let path = original_path(source);
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
             })
             .collect();
         let org = if record.org.production { " (production)" } else { "" };

@@ -320,6 +320,15 @@ impl Ledger {
     /// [`LedgerError::NotConserved`] when the tally isn't that of the chunk's
     /// rows (I1), others when SQLite fails.
     pub fn chunk_reconciled(&self, chunk: u64, tally: &Tally) -> Result<(), LedgerError> {
+        self.end_chunk(chunk, tally, None)
+    }
+
+    fn end_chunk(
+        &self,
+        chunk: u64,
+        tally: &Tally,
+        settled_file: Option<&str>,
+    ) -> Result<(), LedgerError> {
         let failed = || self.sql("take the end of a chunk");
         let mut connection = self.connection();
         let transaction = connection
@@ -344,7 +353,8 @@ impl Ledger {
         transaction
             .execute(
                 "UPDATE chunk SET state = 'reconciled', created = ?2, updated = ?3, deleted = ?4,
-                    failed = ?5, unprocessed = ?6, disputed = ?7
+                    failed = ?5, unprocessed = ?6, disputed = ?7,
+                    settled_file = coalesce(?8, settled_file)
                  WHERE number = ?1",
                 params![
                     stored(chunk),
@@ -354,6 +364,7 @@ impl Ledger {
                     stored(tally.failed),
                     stored(tally.unprocessed),
                     stored(tally.disputed),
+                    settled_file,
                 ],
             )
             .map_err(failed())?;
@@ -361,18 +372,13 @@ impl Ledger {
     }
 
     /// Records that rows of a reconciled chunk were settled by asking for their
-    /// records: the outcome file that says so, and the chunk's tally with it.
+    /// records: the outcome file that says so, and the chunk's tally with it, in
+    /// one step.
     ///
     /// # Errors
     /// As [`Ledger::chunk_reconciled`].
     pub fn chunk_settled(&self, chunk: u64, file: &str, tally: &Tally) -> Result<(), LedgerError> {
-        self.connection()
-            .execute(
-                "UPDATE chunk SET settled_file = ?2 WHERE number = ?1",
-                params![stored(chunk), file],
-            )
-            .map_err(self.sql("take settled rows"))?;
-        self.chunk_reconciled(chunk, tally)
+        self.end_chunk(chunk, tally, Some(file))
     }
 
     /// Records a sentence, without row values and secrets.

@@ -120,7 +120,11 @@ impl Account {
             account.tally.add(&chunk.tally);
             account.sent += sent(chunk, &attempts);
             for attempt in &attempts {
-                if let Some(job) = job(chunk, attempt) {
+                if let Some(mut job) = job(chunk, attempt) {
+                    let first = RowNumber(job.first_row);
+                    if let Some(Ok(row)) = map.as_ref().map(|map| map.row_of(first)) {
+                        job.first_row = row.0;
+                    }
                     account.jobs.insert((job.chunk, job.attempt), job);
                 }
             }
@@ -148,7 +152,9 @@ impl Account {
         });
         let mut readers = Vec::new();
         let mut last = folder.outcome_dir();
-        for (name, digest) in rejected.into_iter().chain(settled) {
+        // What asking for the records told comes last. Its digest is in the file.
+        let asked = chunk.settled_file.as_ref().filter(|_| is_final).map(|name| (name, None));
+        for (name, digest) in rejected.into_iter().chain(settled).chain(asked) {
             let path = folder.outcome_dir().join(name);
             let reader = OutcomeReader::open(&path).map_err(failed)?;
             let known = digest.is_none_or(|digest| *digest == reader.digest());

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::StopReason;
 use super::account::Account;
+use super::{Origin, StopReason};
 use crate::chunker::PlannedChunk;
 use crate::domain::{AttemptState, FailureGroups, JobInfo, JobState, Tally, Verdict};
 use crate::reconciler::WrittenFile;
@@ -45,6 +45,8 @@ pub struct LoadEnd {
     pub tally: Tally,
     /// Rows that went out to the org.
     pub sent: u64,
+    /// Of a retry, the counts of the load it belongs to.
+    pub origin: Option<Origin>,
     /// Why it ended early, if it did.
     pub stopped: Option<StopReason>,
     /// Jobs in the order of their chunks.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::RunFolder;
-use crate::domain::RowNumber;
+use crate::domain::{RowNumber, Tally};
 use crate::ledger::SourceRecord;
 use crate::reader::{CsvOptions, CsvSource, SourceIdentity, open_csv};
 use crate::rows::{GroupIndex, RowMap, SourceError, SourceRows as _};
@@ -27,6 +27,71 @@ pub(super) struct Derivation {
     pub(super) index: Option<String>,
     /// The column by which it is grouped.
     pub(super) group_by: Option<String>,
+    /// What a retry takes up.
+    #[serde(default)]
+    pub(super) retry: Option<RetryOf>,
+}
+
+/// What a retry takes up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RetryOf {
+    /// The counts of the original load as they were before this retry.
+    pub(super) origin: Origin,
+    /// The rows taken up, by the fate they had; `read` counts those that the
+    /// original had read, so that what it leaves was pending.
+    pub(super) taken: Tally,
+    /// Those of them that were sent before.
+    pub(super) taken_sent: u64,
+    /// All rows taken up, also those that the original never came to read.
+    pub(super) rows: u64,
+}
+
+/// The counts of a load with what its retries made of them (I1 holds on them).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run that began it.
+    pub run_id: String,
+    /// Its rows by fate.
+    pub tally: Tally,
+    /// Its rows that were sent.
+    pub sent: u64,
+}
+
+impl RetryOf {
+    /// The original's counts with the new fates of the rows taken up in the
+    /// place of the old ones.
+    pub(super) fn origin_with(&self, tally: &Tally, sent: u64) -> Origin {
+        let (before, taken) = (&self.origin.tally, &self.taken);
+        let part = |before: u64, taken: u64, now: u64| before.saturating_sub(taken) + now;
+        let sent_before = self.origin.sent.saturating_sub(self.taken_sent);
+        Origin {
+            run_id: self.origin.run_id.clone(),
+            tally: Tally {
+                read: part(before.read, taken.read, self.rows),
+                rejected: part(before.rejected, taken.rejected, tally.rejected),
+                created: part(before.created, taken.created, tally.created),
+                updated: part(before.updated, taken.updated, tally.updated),
+                deleted: part(before.deleted, taken.deleted, tally.deleted),
+                failed: part(before.failed, taken.failed, tally.failed),
+                unprocessed: part(before.unprocessed, taken.unprocessed, tally.unprocessed),
+                disputed: part(before.disputed, taken.disputed, tally.disputed),
+            },
+            sent: sent_before + self.taken_sent.max(sent),
+        }
+    }
+}
+
+/// The original's counts that a run of this source comes to, if it is a retry.
+pub fn origin_of(source: &SourceRecord, tally: &Tally, sent: u64) -> Option<Origin> {
+    let retry = Derivation::of(source).ok()??.retry?;
+    Some(retry.origin_with(tally, sent))
+}
+
+/// The user's own file that a source is, or was made from.
+pub fn original_path(source: &SourceRecord) -> PathBuf {
+    let derivation = Derivation::of(source).ok().flatten();
+    let original = derivation.and_then(|derivation| derivation.original);
+    original.map_or_else(|| source.path.clone(), |original| original.path)
 }
 
 /// The file a source was made from.
@@ -67,6 +132,8 @@ pub(super) struct Derived {
     pub(super) original: Option<Arc<CsvSource>>,
     /// The name in `bulkhaul__Source`.
     pub(super) name: PathBuf,
+    /// What a retry takes up.
+    pub(super) retry: Option<RetryOf>,
 }
 
 impl Derived {
@@ -120,7 +187,8 @@ impl Derivation {
             }
             _ => None,
         };
-        Ok(Some(Derived { map: Arc::new(map), original, name }))
+        let retry = self.retry.clone();
+        Ok(Some(Derived { map: Arc::new(map), original, name, retry }))
     }
 
     /// Opens the index of its groups.
@@ -135,4 +203,36 @@ impl Derivation {
 pub(super) fn open_map(folder: &RunFolder, name: &str) -> Result<RowMap, DerivedError> {
     let path = folder.path().join(name);
     RowMap::open(&path).map_err(|source| DerivedError::Io { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_original_adds_up_with_the_rows_of_its_retry() {
+        // 100 rows read: 90 saved, 4 failed, 3 rejected, 1 disputed, 2 pending.
+        // The failed and pending ones go again, with 5 that were never read.
+        let tally = Tally {
+            read: 100,
+            created: 90,
+            failed: 4,
+            rejected: 3,
+            disputed: 1,
+            ..Tally::default()
+        };
+        let retry = RetryOf {
+            origin: Origin { run_id: "r".to_owned(), tally, sent: 95 },
+            taken: Tally { read: 6, failed: 4, ..Tally::default() },
+            taken_sent: 4,
+            rows: 11,
+        };
+        let nothing_yet = retry.origin_with(&Tally::default(), 0);
+        assert_eq!((nothing_yet.tally.read, nothing_yet.tally.pending()), (105, 11));
+        assert_eq!(nothing_yet.sent, 95);
+        let now = Tally { read: 11, created: 10, failed: 1, ..Tally::default() };
+        let with = retry.origin_with(&now, 11);
+        assert_eq!((with.tally.created, with.tally.failed, with.tally.pending()), (100, 1, 0));
+        assert_eq!((with.tally.rejected, with.tally.disputed, with.sent), (3, 1, 102));
+    }
 }

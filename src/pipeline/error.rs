@@ -1,6 +1,6 @@
 //! Why a run could not even wind down in order.
 
-use super::PreflightError;
+use super::{PreflightError, SettleError};
 use crate::ledger::LedgerError;
 use crate::reconciler::{OutcomeError, ResultError};
 use crate::rows::SourceError;
@@ -28,6 +28,9 @@ pub enum LoadError {
     /// The source can't be read (any more).
     #[error("the source can't be read")]
     Source(#[from] SourceError),
+    /// Disputed rows can't be settled; the run is as it was.
+    #[error("the disputed rows can't be settled")]
+    Settle(#[source] SettleError),
     /// A stage broke off; this is a bug in bulkhaul.
     #[error("a stage broke off: {0}")]
     Stage(String),

@@ -123,6 +123,13 @@ impl RunFolder {
         self.outcome_dir().join(self.outcome_name(chunk, attempt))
     }
 
+    /// Name of the file with the outcomes of a chunk's rows that were settled by
+    /// asking for their records, in the so-manieth settling. The ledger names
+    /// the one that counts, so that one written and not recorded yet is none.
+    pub fn settled_name(&self, chunk: u64, settling: u32) -> String {
+        format!("chunk-{chunk:06}-{settling}.settled")
+    }
+
     /// Name of the file with the outcomes of a chunk's rows that were not sent.
     pub fn rejected_name(&self, chunk: u64) -> String {
         format!("chunk-{chunk:06}.rejected")

@@ -19,7 +19,7 @@ use crate::rows::{GroupIndex, SourceError, SourceRows as _, TemporaryFolder};
 use crate::transformer::{Plan, Problem};
 
 /// The word that turns grouping off.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// Why a source can't be grouped. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +149,7 @@ impl Grouping<'_> {
                 map: Arc::new(made.map),
                 original: Some(Arc::clone(self.source)),
                 name: self.source.path().to_owned(),
+                retry: None,
             };
             (made.index, Some(derived))
         };
@@ -210,6 +211,7 @@ impl Grouped {
             map: self.derived.is_some().then(|| GROUPED_ROWS.to_owned()),
             index: Some(GROUPED_GROUPS.to_owned()),
             group_by: Some(self.column.clone()),
+            retry: None,
         };
         let index = GroupIndex::open(&folder.path().join(GROUPED_GROUPS)).map_err(failed)?;
         let derived = match self.derived {

@@ -131,8 +131,20 @@ fn begin(
         }
         (derivation, groups, derived) = (Some(moved.derivation), Some(moved.index), moved.derived);
     }
+    let retry = prepared.retry.take();
+    let parent = retry.as_ref().map(|retry| retry.parent.clone());
+    // The run whose rows they are stays locked until the ledger tells of this
+    // one: of two retries that start at once, one sees the other.
+    let mut _parent = None;
+    if let Some(retry) = retry {
+        let taken = retry.move_into(folder)?;
+        source = Arc::new(taken.source);
+        (derivation, derived) = (Some(taken.derivation), Some(taken.derived));
+        _parent = Some(taken.parent);
+    }
     let ledger = alone(&prepared, || {
-        open_ledger(&prepared, folder, &source, derivation.as_ref(), command, started)
+        let made = Made { folder, source: &source, derivation: derivation.as_ref(), parent };
+        open_ledger(&prepared, made, command, started)
     })?;
     let rows = prepared.survey.as_ref().map(|survey| survey.sent);
     let setup = Setup {
@@ -157,20 +169,28 @@ fn settings(request: &LoadRequest, command: serde_json::Value) -> serde_json::Va
     serde_json::json!({ "request": request, "command": command })
 }
 
+/// What a run begins with in its folder.
+struct Made<'a> {
+    folder: &'a RunFolder,
+    source: &'a CsvSource,
+    derivation: Option<&'a Derivation>,
+    /// The run whose rows are retried.
+    parent: Option<String>,
+}
+
 fn open_ledger(
     prepared: &Prepared,
-    folder: &RunFolder,
-    source: &CsvSource,
-    derivation: Option<&Derivation>,
+    made: Made<'_>,
     command: serde_json::Value,
     started: jiff::Timestamp,
 ) -> Result<SharedLedger, LedgerError> {
+    let Made { folder, source, derivation, parent } = made;
     let identity = prepared.org.identity();
     let ledger = Ledger::create(
         &folder.ledger(),
         &RunRecord {
             id: folder.id.clone(),
-            command: "load".to_owned(),
+            command: if parent.is_some() { "retry" } else { "load" }.to_owned(),
             settings: settings(&prepared.request, command),
             org: OrgRecord {
                 id: identity.org_id.clone(),
@@ -185,7 +205,7 @@ fn open_ledger(
             operation: prepared.request.operation,
             external_id: prepared.plan.external_id.clone(),
             started_at: started,
-            parent_run: None,
+            parent_run: parent,
         },
     )?;
     let file = source.identity();
@@ -299,7 +319,9 @@ async fn end(
     };
     run.ledger.run(move |ledger| ledger.finish_run(&record)).await?;
     run.folder.tidy();
+    let retry = run.setup.derived.as_ref().and_then(|derived| derived.retry.as_ref());
     Ok(LoadEnd {
+        origin: retry.map(|retry| retry.origin_with(&tally, sent)),
         verdict,
         tally,
         sent,

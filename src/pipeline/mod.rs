@@ -11,12 +11,15 @@
 //! it ended. [`OpenRun`] is a run of an earlier process, which [`resume`] takes
 //! up by a [`RecoveryPlan`]. A [`Stop`] makes every stage wind down.
 //!
+//! [`prepare_retry`] makes a load of the rows of a run that did not succeed.
+//!
 //! [`Runs`] tells which runs there are, [`resolve`] which one a name means,
 //! and [`Account`] what is known of one, from its ledger and outcome files.
 
 mod account;
 mod books;
 mod carried;
+mod corrections;
 mod derived;
 mod doubles;
 mod error;
@@ -33,16 +36,23 @@ mod recovery;
 mod request;
 mod results;
 mod resume;
+mod resume_settle;
+mod retried;
+mod retry;
+mod retry_rows;
 mod run;
 mod run_name;
 mod runs;
+mod settle;
 mod stop;
+mod twins;
 mod window;
 mod work;
 
 pub use account::{Account, AccountError};
 pub use books::{JobReport, LoadEnd};
-pub use derived::DerivedError;
+pub use corrections::CorrectionError;
+pub use derived::{DerivedError, Origin, origin_of, original_path};
 pub use error::LoadError;
 pub use folder::RunFolder;
 pub use grouping::GroupingError;
@@ -52,6 +62,9 @@ pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;
 pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume};
+pub use resume_settle::resume_and_settle;
+pub use retry::{Left, RetryError, Wish as RetryWish, prepare_retry};
 pub use run_name::{RunNameError, newest_unfinished, resolve};
 pub use runs::{RunEntry, RunState, Runs};
+pub use settle::SettleError;
 pub use stop::{Stop, StopReason};

@@ -10,6 +10,7 @@ use super::LoadRequest;
 use super::folder::private_file;
 use super::grouping::{self, Grouped, Grouping, GroupingError};
 use super::planner::{chunker_options, in_order};
+use super::retry::PreparedRetry;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Chunker, Duplicates, Rehearsal, rehearse_with};
 use crate::domain::{
@@ -17,7 +18,7 @@ use crate::domain::{
 };
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::rows::{SourceError, SourceRows as _};
+use crate::rows::{RowMap, SourceError, SourceRows as _};
 use crate::salesforce::{CallError, Limits, Org};
 use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
 
@@ -99,6 +100,8 @@ pub struct Prepared {
     pub plan: Arc<Plan>,
     /// The source in groups, where rows of one parent stay together.
     pub(super) grouped: Option<Grouped>,
+    /// The run whose rows are retried, and these rows.
+    pub(super) retry: Option<PreparedRetry>,
     /// What splitting the source through found, if it was.
     pub survey: Option<Rehearsal>,
     /// How chunks are sized.
@@ -182,6 +185,14 @@ pub enum PreflightError {
     /// The earlier runs can't be looked through.
     #[error("the runs folder can't be read")]
     Ledger(#[from] LedgerError),
+    /// The rows of a retry can't be put into the run's folder.
+    #[error("{} can't be put in its place", path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The survey's thread broke off.
     #[error("the check of the source broke off")]
     Interrupted,
@@ -192,7 +203,7 @@ pub enum PreflightError {
 /// # Errors
 /// [`PreflightError`]; nothing was sent.
 pub async fn prepare(
-    mut request: LoadRequest,
+    request: LoadRequest,
     org: Org,
     events: SharedSink,
 ) -> Result<Prepared, PreflightError> {
@@ -201,7 +212,21 @@ pub async fn prepare(
         let options = CsvOptions { delimiter: request.delimiter, ..CsvOptions::default() };
         blocking(move || open_csv(&path, &options)).await??
     };
-    let source = Arc::new(source);
+    prepare_source(request, Arc::new(source), None, org, events).await
+}
+
+/// As [`prepare`], for a source that is open already. `map` tells the rows of
+/// the original where it was made from another file.
+///
+/// # Errors
+/// [`PreflightError`]; nothing was sent.
+pub(super) async fn prepare_source(
+    mut request: LoadRequest,
+    source: Arc<CsvSource>,
+    map: Option<Arc<RowMap>>,
+    org: Org,
+    events: SharedSink,
+) -> Result<Prepared, PreflightError> {
     let object = describe(&org, &request.object).await?;
     check_assignment_rule(&request, &object)?;
     let unreadable = {
@@ -222,7 +247,7 @@ pub async fn prepare(
         request.chunk_bytes,
     );
     let grouped = group(&request, &plan, &object, &source, sizing, &events).await?;
-    let cut = Cut { source: &source, plan: &plan, sizing, grouped: grouped.as_ref() };
+    let cut = Cut { source: &source, map, plan: &plan, sizing, grouped: grouped.as_ref() };
     let survey = if request.scan || bytes <= SCAN_UP_TO {
         let survey = run_survey(&request, &cut, Arc::clone(&events)).await?;
         let rows = survey.sent;
@@ -275,6 +300,7 @@ pub async fn prepare(
         source,
         plan,
         grouped,
+        retry: None,
         survey,
         sizing,
         estimate,
@@ -428,6 +454,11 @@ fn key_name(plan: &Plan) -> String {
 }
 
 impl Prepared {
+    /// The run whose rows are retried, if it is a retry.
+    pub fn parent_run(&self) -> Option<&str> {
+        self.retry.as_ref().map(|retry| retry.parent.as_str())
+    }
+
     /// Whether it takes more than half of what the org still grants.
     pub fn takes_much(&self) -> bool {
         allowances(&self.estimate, self.limits.as_ref(), &self.org, self.request.reserve)
@@ -462,6 +493,8 @@ async fn group(
 /// What chunks are cut from.
 struct Cut<'a> {
     source: &'a Arc<CsvSource>,
+    /// What leads back to the file it was made from.
+    map: Option<Arc<RowMap>>,
     plan: &'a Arc<Plan>,
     sizing: ChunkSizing,
     grouped: Option<&'a Grouped>,
@@ -472,7 +505,7 @@ async fn run_survey(
     cut: &Cut<'_>,
     events: SharedSink,
 ) -> Result<Rehearsal, PreflightError> {
-    let &Cut { source, plan, sizing, grouped } = cut;
+    let &Cut { source, ref map, plan, sizing, grouped } = cut;
     let other_order = match grouped {
         Some(grouped) => grouped.open(source.dialect().delimiter)?,
         None => None,
@@ -488,7 +521,8 @@ async fn run_survey(
     let plan = Arc::clone(plan);
     let total = source.identity().bytes;
     let index = grouped.map(|grouped| grouped.index.clone());
-    let map = grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
+    let in_groups = grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
+    let map = in_groups.or_else(|| map.clone());
     let found = blocking(move || {
         let chunker = in_order(Chunker::dry(options), index, map);
         rehearse_with(chunker, &mut rows, &mut |batch| {

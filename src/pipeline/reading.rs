@@ -18,8 +18,8 @@ use crate::domain::{
     RowOutcome,
 };
 use crate::reconciler::{
-    ChunkProof, MergedOutcomes, OutcomeError, OutcomeSummary, OutcomeWriter, ResultSets, RowError,
-    SentRows, dispute, duplicate_of, reconcile,
+    ChunkProof, MergedOutcomes, OutcomeError, OutcomeSummary, OutcomeWriter, Problem, ResultSets,
+    RowError, SentRows, dispute, duplicate_of, reconcile,
 };
 use crate::salesforce::OpenTarget;
 
@@ -234,6 +234,12 @@ impl Lane<'_> {
     fn check_counters(&self, chunk: &PlannedChunk, job: &str, info: &JobInfo, proof: &ChunkProof) {
         let number = chunk.number;
         for problem in &proof.problems {
+            let problem = match *problem {
+                Problem::SeveralResults { rows, example } => {
+                    &Problem::SeveralResults { rows, example: self.run().row_of(example) }
+                }
+                _ => problem,
+            };
             self.run().note(format!("chunk {number}, job {job}: {problem}"));
         }
         if info.state != JobState::JobComplete {

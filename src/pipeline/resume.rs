@@ -19,7 +19,7 @@ use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, nex
 use super::run::{Run, Setup};
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::ChunkSizing;
-use crate::domain::{AttemptState, Event, FailureLimit, JobState, SharedSink};
+use crate::domain::{AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
@@ -35,7 +35,7 @@ const PAGES_OF_JOBS: usize = 20;
 
 /// How far the clocks of the org and of this machine may be apart when a job is
 /// taken for one that may be ours.
-const CLOCKS_APART: Duration = Duration::from_mins(10);
+pub(super) const CLOCKS_APART: Duration = Duration::from_mins(10);
 
 /// What an earlier process left to do.
 #[derive(Debug, Clone, Default)]
@@ -197,6 +197,14 @@ impl OpenRun {
         &self.command
     }
 
+    /// Rows whose fate is not proven.
+    ///
+    /// # Errors
+    /// [`ResumeError::Ledger`].
+    pub fn disputed(&self) -> Result<u64, ResumeError> {
+        Ok(self.ledger.tally()?.disputed)
+    }
+
     /// Refuses a run that there is nothing left to do for.
     ///
     /// # Errors
@@ -214,20 +222,31 @@ impl OpenRun {
         }
     }
 
+    /// Its ledger.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Refuses another org than the one the run began with (I11).
+    pub(super) fn check_org(&self, org: &Org) -> Result<(), ResumeError> {
+        let expected = &self.stored.run.org.id;
+        let found = &org.identity().org_id;
+        if same_org(expected, found) {
+            return Ok(());
+        }
+        Err(ResumeError::WrongOrg {
+            id: self.stored.run.id.clone(),
+            expected: expected.clone(),
+            found: found.clone(),
+        })
+    }
+
     /// Looks at source and org and draws the plan. Changes nothing.
     ///
     /// # Errors
     /// [`ResumeError`].
     pub async fn prepare(self, org: Org, overrides: Overrides) -> Result<Resumable, ResumeError> {
-        let expected = &self.stored.run.org.id;
-        let found = &org.identity().org_id;
-        if !same_org(expected, found) {
-            return Err(ResumeError::WrongOrg {
-                id: self.stored.run.id.clone(),
-                expected: expected.clone(),
-                found: found.clone(),
-            });
-        }
+        self.check_org(&org)?;
         let looked = tokio::task::spawn_blocking(move || look(self)).await;
         let Looked { open, source, derived, groups, plan, account, chunks, attempts, sources } =
             looked.map_err(|_| ResumeError::Interrupted)??;
@@ -246,7 +265,12 @@ impl OpenRun {
             }),
             exhausted,
         };
-        let read_on = (!exhausted).then(|| backlog.from.map_or(1, |from| from.first_row.0));
+        let told = |row| match &derived {
+            Some(derived) => derived.row_of(row),
+            None => row,
+        };
+        let read_on = backlog.from.map_or(RowNumber(1), |from| from.first_row);
+        let read_on = (!exhausted).then(|| told(read_on).0);
         let recovery = RecoveryPlan::of(&facts, &answers, read_on);
         let unanswered: Vec<&StoredAttempt> = attempts
             .iter()
@@ -319,7 +343,7 @@ fn look(open: OpenRun) -> Result<Looked, ResumeError> {
 }
 
 /// Opens the source again and refuses one that was changed.
-fn open_source(
+pub(super) fn open_source(
     record: &SourceRecord,
     derivation: Option<&Derivation>,
     folder: &RunFolder,
@@ -446,7 +470,7 @@ async fn jobs_that_may_be_ours(
 }
 
 /// A time as REST writes it: `2026-01-15T08:30:12.000+0000`.
-fn instant(text: &str) -> Option<Timestamp> {
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
     let utc = text.strip_suffix("+0000").map(|start| format!("{start}Z"));
     utc.as_deref().unwrap_or(text).parse().ok()
 }
@@ -490,6 +514,25 @@ impl Resumable {
         &self.account
     }
 
+    /// Whether every row had its outcome before.
+    pub fn is_complete(&self) -> bool {
+        self.backlog.exhausted && self.backlog.chunks.iter().all(|(_, next)| *next == Next::Done)
+    }
+
+    /// The sent columns of these names, which find the records of an insert.
+    ///
+    /// # Errors
+    /// The first name that is no sent column.
+    pub fn key_columns<'a>(&self, names: &'a [String]) -> Result<Vec<usize>, &'a str> {
+        let find = |name: &'a String| {
+            let is_it = |column: &crate::transformer::PlannedColumn| {
+                column.name == *name || column.header.eq_ignore_ascii_case(name.trim())
+            };
+            self.plan.columns.iter().position(is_it).ok_or(name.as_str())
+        };
+        names.iter().map(find).collect()
+    }
+
     /// Rows that are not settled: still to be read, sent or told of.
     pub fn rows_left(&self) -> u64 {
         self.account.tally.pending()
@@ -515,6 +558,18 @@ async fn go_on(
     stop: Stop,
     closing: bool,
 ) -> Result<LoadEnd, LoadError> {
+    let (run, backlog, started) = take_up(resumable, events, stop, closing);
+    run.ledger.run(Ledger::reopen_run).await?;
+    drive(&run, backlog, started).await
+}
+
+/// A run at work again, and what is left to do.
+pub(super) fn take_up(
+    resumable: Resumable,
+    events: SharedSink,
+    stop: Stop,
+    closing: bool,
+) -> (Arc<Run>, Backlog, Timestamp) {
     let Resumable {
         open,
         org,
@@ -561,7 +616,6 @@ async fn go_on(
         closing,
     };
     let ledger = SharedLedger::new(open.ledger);
-    ledger.run(Ledger::reopen_run).await?;
     let run = Run::new(setup, open.folder, ledger, events, stop, books);
     for job in maybe_ours {
         run.note(format!(
@@ -570,7 +624,7 @@ async fn go_on(
             job.job, job.created
         ));
     }
-    drive(&run, backlog, started).await
+    (run, backlog, started)
 }
 
 /// Closes a run for good: aborts its jobs, takes what they had done, and sends
@@ -589,7 +643,7 @@ pub async fn close(
 }
 
 /// The books of the earlier process, as far as they can be known.
-fn books(account: Account, chunks: &[StoredChunk], attempts: &[StoredAttempt]) -> Books {
+pub(super) fn books(account: Account, chunks: &[StoredChunk], attempts: &[StoredAttempt]) -> Books {
     let to_send = chunks.iter().map(|chunk| chunk.chunk.rows.len()).sum();
     let mut books = Books::taken_up(account, to_send);
     for chunk in chunks.iter().filter(|chunk| chunk.state != ChunkState::Reconciled) {

@@ -36,6 +36,7 @@ pub(super) const SOURCE: u32 = 1;
 const MOST_NOTES: usize = 200;
 
 /// What a run works with, whether it begins or is taken up again.
+#[derive(Clone)]
 pub(super) struct Setup {
     pub(super) request: LoadRequest,
     pub(super) org: Org,

@@ -39,5 +39,5 @@ pub use merge::MergedOutcomes;
 pub use outcomes::{OutcomeError, OutcomeReader, OutcomeSummary, OutcomeWriter};
 pub use proof::{ChunkProof, Problem, ReconcileError, TierCounts};
 pub use results::{Appended, ResultError, ResultFiles, ResultKind, WrittenFile};
-pub use settle::{FoundRecords, Settled, Settling, queried_as};
+pub use settle::{FoundRecords, Settled, Settling, lookup_hash, queried_as};
 pub use source_order::{OrderedOutcomes, SourceOrder, renumbered};

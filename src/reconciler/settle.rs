@@ -62,6 +62,8 @@ struct Column {
 pub struct Settling {
     operation: Operation,
     since: Timestamp,
+    /// Of records made before this, nobody knows whether the run made them.
+    unsure_until: Timestamp,
     user: Option<RecordId>,
     columns: Vec<Column>,
     /// The column by which records are looked up.
@@ -118,7 +120,17 @@ impl Settling {
             .into_iter()
             .filter(|name| object.field(name).is_some())
             .collect();
-        Settling { operation: rule.operation, since, user, columns, lookup, system }
+        let unsure_until = since;
+        Settling { operation: rule.operation, since, unsure_until, user, columns, lookup, system }
+    }
+
+    /// Says that the clock of the org is not known to the second: a record made
+    /// between `since` and this may be older than the run, so it proves nothing
+    /// of an insert.
+    #[must_use]
+    pub fn unsure_until(mut self, at: Timestamp) -> Settling {
+        self.unsure_until = at;
+        self
     }
 
     /// The field to look records up by, and its kind; `None` when there is no
@@ -126,6 +138,14 @@ impl Settling {
     pub fn lookup(&self) -> Option<(&str, ValueKind)> {
         let column = self.columns.get(self.lookup?)?;
         Some((column.path.as_str(), column.kind))
+    }
+
+    /// The sent columns that together are a row's key.
+    pub fn key_columns(&self) -> Vec<(usize, ValueKind)> {
+        let keys = self.columns.iter().enumerate().filter(|(at, column)| {
+            Some(*at) == self.lookup || (self.operation == Operation::Insert && column.is_key)
+        });
+        keys.map(|(at, column)| (at, column.kind)).collect()
     }
 
     /// Which sent column holds the key of that look-up.
@@ -245,10 +265,15 @@ impl Settling {
         self.system(record, DELETED) == Some("true")
     }
 
-    /// Whether the record was made since the run began; the org keeps seconds.
+    /// Whether the record was made since the run began, if that is known; the
+    /// org keeps seconds.
     fn is_new(&self, record: &FoundRecord) -> Option<bool> {
         let created: Timestamp = self.system(record, CREATED)?.parse().ok()?;
-        Some(created.as_second() >= self.since.as_second())
+        let created = created.as_second();
+        if created >= self.since.as_second() && created < self.unsure_until.as_second() {
+            return None;
+        }
+        Some(created >= self.since.as_second())
     }
 
     fn is_ours(&self, record: &FoundRecord) -> Option<bool> {
@@ -339,6 +364,10 @@ impl FoundRecords {
 }
 
 /// Equal for keys that are the same to the org.
+pub fn lookup_hash(kind: ValueKind, key: &[u8]) -> u64 {
+    hash(kind, key)
+}
+
 fn hash(kind: ValueKind, key: &[u8]) -> u64 {
     if matches!(kind, ValueKind::Text { case_sensitive: true }) {
         canonical_hash(kind, key)

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::format::{self, bytes, duration, percent, printable, thousands, width, wrap};
-use super::summary::{RowCounts, SUMMARY_FILE, Summary};
+use super::summary::{OriginSummary, RowCounts, SUMMARY_FILE, Summary};
 use crate::domain::{FailureGroup, Operation, Status};
 
 /// Columns that every line but a path fits in.
@@ -129,12 +129,46 @@ fn headline(out: &mut String, summary: &Summary, sentence: Option<&str>, paint: 
         _ => paint.yellow(&sentence),
     };
     let _ = writeln!(out, "{painted}");
+    if let Some(origin) = &summary.origin {
+        let told = with_origin(origin);
+        let is_clean = origin.rows.succeeded == origin.rows.read;
+        for line in wrap(&told, WIDTH) {
+            let line = printable(&line);
+            let _ = writeln!(out, "{}", if is_clean { paint.green(&line) } else { line.into() });
+        }
+    }
     if let Some(error) = &summary.error {
         hanging(out, "error: ", &printable(&error.message));
         if let Some(hint) = &error.hint {
             hanging(out, "hint: ", &printable(hint));
         }
     }
+}
+
+/// What the load that a retry belongs to comes to with it.
+fn with_origin(origin: &OriginSummary) -> String {
+    let rows = &origin.rows;
+    let read = format::count(rows.read, "row");
+    if rows.succeeded == rows.read {
+        return format!("With run {}: {read}, every one succeeded.", origin.run_id);
+    }
+    let left: Vec<String> = [
+        ("failed", rows.failed),
+        ("unprocessed", rows.unprocessed),
+        ("rejected", rows.rejected),
+        ("disputed", rows.disputed),
+        ("pending", rows.pending),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(name, count)| format!("{} {name}", thousands(count)))
+    .collect();
+    format!(
+        "With run {}: {} of {read} succeeded, {}.",
+        origin.run_id,
+        thousands(rows.succeeded),
+        left.join(", ")
+    )
 }
 
 /// The outcomes worth a line: those that this operation can have when all goes
@@ -312,6 +346,21 @@ mod tests {
         12.3 s, 1,626 rows/s
         2 jobs, 37 API calls, 2.4 MB sent, 3.1 MB fetched, 84 MB of memory
         ");
+    }
+
+    #[test]
+    fn a_retry_tells_what_the_load_comes_to_with_it() {
+        let mut summary = example();
+        let whole = Tally { read: 20_000, created: 20_000, ..Tally::default() };
+        let rows = RowCounts::new(&whole, 20_000);
+        summary.origin = Some(OriginSummary { run_id: "20260301-101500-3f2a".to_owned(), rows });
+        let line = "With run 20260301-101500-3f2a: 20,000 rows, every one succeeded.";
+        assert_eq!(render(&summary, false).lines().nth(2), Some(line));
+        let left = Tally { created: 19_997, failed: 2, rejected: 1, ..whole };
+        let rows = RowCounts::new(&left, 20_000);
+        summary.origin = Some(OriginSummary { run_id: "r".to_owned(), rows });
+        let line = "With run r: 19,997 of 20,000 rows succeeded, 2 failed, 1 rejected.";
+        assert_eq!(render(&summary, false).lines().nth(2), Some(line));
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod summary;
 
 pub use human::{Telling, WIDTH, render, render_as};
 pub use summary::{
-    ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SUMMARY_FILE, SourceSummary,
-    Summary, SummaryError, rows_per_second,
+    ErrorSummary, JobSummary, OrgSummary, OriginSummary, ResultFile, RowCounts, SUMMARY_FILE,
+    SourceSummary, Summary, SummaryError, rows_per_second,
 };

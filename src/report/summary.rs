@@ -22,8 +22,11 @@ pub const SUMMARY_FILE: &str = "summary.json";
 pub struct Summary {
     /// Run id; also the name of the run folder.
     pub run_id: String,
-    /// The command (`load`).
+    /// The command (`load`, `retry`).
     pub command: String,
+    /// The run whose rows a retry took up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_run: Option<String>,
     /// How the run ended.
     pub status: Status,
     /// What the process ends with.
@@ -51,6 +54,9 @@ pub struct Summary {
     pub sources: Vec<SourceSummary>,
     /// Rows by outcome.
     pub rows: RowCounts,
+    /// Of a retry, the load that its rows come from, with their new fates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginSummary>,
     /// Failed rows by the org's status code.
     pub failures_by_code: BTreeMap<String, u64>,
     /// Every job created, in the order of chunks and attempts.
@@ -172,6 +178,15 @@ impl RowCounts {
     pub const fn adds_up(&self) -> bool {
         self.read == self.sum() && self.succeeded == self.created + self.updated + self.deleted
     }
+}
+
+/// A load with what its retries made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginSummary {
+    /// The run that began it.
+    pub run_id: String,
+    /// Its rows by outcome, those that were retried by their last one.
+    pub rows: RowCounts,
 }
 
 /// One job.
@@ -314,6 +329,7 @@ pub(super) mod tests {
         Summary {
             run_id: "20260301-101500-account".to_owned(),
             command: "load".to_owned(),
+            parent_run: None,
             status: Status::Completed,
             exit_code: 3,
             org: OrgSummary {
@@ -336,6 +352,7 @@ pub(super) mod tests {
                 rows: 20_000,
             }],
             rows: RowCounts::new(&tally, 20_000),
+            origin: None,
             failures_by_code: BTreeMap::from([
                 ("REQUIRED_FIELD_MISSING".to_owned(), 312),
                 ("DUPLICATE_VALUE".to_owned(), 80),

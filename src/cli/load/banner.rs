@@ -7,7 +7,7 @@ use crate::pipeline::Prepared;
 use crate::report::format::count;
 
 /// The banner, of a few lines.
-pub(super) fn text(prepared: &Prepared) -> String {
+pub(in crate::cli) fn text(prepared: &Prepared) -> String {
     let identity = prepared.org.identity();
     let estimate = &prepared.estimate;
     let mut text = String::new();

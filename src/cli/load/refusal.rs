@@ -7,7 +7,7 @@ use crate::rows::SourceError;
 use crate::transformer::Problem;
 
 /// The error a person sees for a refused load.
-pub(super) fn of(error: &PreflightError) -> CliError {
+pub(in crate::cli) fn of(error: &PreflightError) -> CliError {
     match error {
         PreflightError::Source(error) => source(error),
         PreflightError::Call(error) => org::call_error(error, org::Phase::Preflight),
@@ -57,6 +57,8 @@ pub(super) fn of(error: &PreflightError) -> CliError {
             "Putting rows in groups takes the size of the source twice on the disk of --runs-dir; \
              free space there, or load with --group-by none.",
         ),
+        PreflightError::Rows { .. } => CliError::refused("run-folder", error_chain(error))
+            .hint("Check the room on the disk and the rights of --runs-dir."),
         PreflightError::Ledger(_) | PreflightError::Interrupted => {
             CliError::refused("preflight", error_chain(error))
         }

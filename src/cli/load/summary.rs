@@ -7,10 +7,10 @@ use super::super::context::peak_memory_bytes;
 use super::super::org::{Phase, call_error};
 use super::super::{CliError, Context, Exit};
 use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
-use crate::pipeline::{LoadEnd, Prepared, Resumable, RunFolder, StopReason};
+use crate::pipeline::{LoadEnd, Origin, Prepared, Resumable, RunFolder, StopReason};
 use crate::report::{
-    ErrorSummary, JobSummary, OrgSummary, ResultFile, RowCounts, SourceSummary, Summary,
-    rows_per_second,
+    ErrorSummary, JobSummary, OrgSummary, OriginSummary, ResultFile, RowCounts, SourceSummary,
+    Summary, rows_per_second,
 };
 use crate::salesforce::Org;
 
@@ -18,6 +18,7 @@ use crate::salesforce::Org;
 pub(in crate::cli) struct Facts {
     pub(in crate::cli) folder: PathBuf,
     command: String,
+    parent_run: Option<String>,
     run_id: String,
     org: OrgSummary,
     object: String,
@@ -35,7 +36,8 @@ impl Facts {
         let identity = prepared.org.identity();
         Facts {
             folder: folder.path().to_owned(),
-            command: "load".to_owned(),
+            command: if prepared.parent_run().is_some() { "retry" } else { "load" }.to_owned(),
+            parent_run: prepared.parent_run().map(str::to_owned),
             run_id: folder.id.clone(),
             org: OrgSummary {
                 id: identity.org_id.clone(),
@@ -64,6 +66,7 @@ impl Facts {
         Facts {
             folder: resumable.folder().path().to_owned(),
             command: run.command.clone(),
+            parent_run: run.parent_run.clone(),
             run_id: run.id.clone(),
             org: OrgSummary {
                 id: run.org.id.clone(),
@@ -93,6 +96,7 @@ pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
     let summary = Summary {
         run_id: facts.run_id.clone(),
         command: facts.command.clone(),
+        parent_run: facts.parent_run.clone(),
         status: end.verdict.status,
         exit_code: end.verdict.exit_code,
         org: facts.org.clone(),
@@ -109,6 +113,7 @@ pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
             rows: end.tally.read,
         }],
         rows: RowCounts::new(&end.tally, end.sent),
+        origin: end.origin.map(origin),
         failures_by_code: failures_by_code(&end.failures),
         jobs: end
             .jobs
@@ -143,6 +148,12 @@ pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
         error,
     };
     Ended { summary, tally }
+}
+
+/// The load that a retry belongs to.
+pub(in crate::cli) fn origin(origin: Origin) -> OriginSummary {
+    let rows = RowCounts::new(&origin.tally, origin.sent);
+    OriginSummary { run_id: origin.run_id, rows }
 }
 
 /// Rows the org refused, by its code; rows it never saw are in the groups

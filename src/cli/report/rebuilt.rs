@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
+use super::super::load::summary::origin;
 use crate::domain::{REJECTED, Status, Tally};
 use crate::ledger::{ChunkState, RunStatus, StoredAttempt, StoredChunk};
-use crate::pipeline::{Account, JobReport, RunEntry, RunState};
+use crate::pipeline::{Account, JobReport, RunEntry, RunState, origin_of, original_path};
 use crate::reconciler::ResultKind;
 use crate::report::format::{count, thousands};
 use crate::report::{
@@ -55,6 +56,7 @@ pub(super) fn summary(
     Summary {
         run_id: record.id.clone(),
         command: record.command.clone(),
+        parent_run: record.parent_run.clone(),
         status,
         exit_code,
         org: OrgSummary {
@@ -75,7 +77,7 @@ pub(super) fn summary(
             .sources
             .iter()
             .map(|source| SourceSummary {
-                path: source.path.clone(),
+                path: original_path(source),
                 bytes: source.bytes,
                 rows: chunks
                     .iter()
@@ -85,6 +87,11 @@ pub(super) fn summary(
             })
             .collect(),
         rows: RowCounts::new(&account.tally, account.sent),
+        origin: entry
+            .sources
+            .first()
+            .and_then(|source| origin_of(source, &account.tally, account.sent))
+            .map(origin),
         failures_by_code,
         api_calls: 0,
         bytes_uploaded: uploaded(&account.jobs, attempts),
