@@ -22,18 +22,28 @@ impl std::fmt::Display for RowNumber {
     }
 }
 
-/// An ascending set of row numbers as ranges, both ends included.
+/// An ascending set of row numbers, kept as ranges.
 ///
 /// A chunk's rows are nearly always one range; every row left out of it costs
-/// one more.
+/// one more. Rows that failed here and there are many ranges of one row, so a
+/// range is kept as its distance from the one before: one or two bytes where
+/// rows lie close together, and three characters in the ledger
+/// ([`RowRanges::to_distances`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RowRanges {
-    ranges: Vec<(u64, u64)>,
+    /// All ranges but the last, each a varint of twice the distance of its
+    /// first row from the last one of the range before, plus one if it has more
+    /// rows; then the number of these follows.
+    packed: Vec<u8>,
+    /// Where the last packed range ends, 0 without one.
+    packed_end: u64,
+    /// The last range.
+    open: Option<(u64, u64)>,
     count: u64,
 }
 
-/// A text that is not of the form `1-9,12-40`, ascending.
+/// A text that is neither of the form `1-9,12-40` nor `1+8,3+28`, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no ascending list of row ranges")]
 pub struct InvalidRanges(String);
@@ -41,18 +51,46 @@ pub struct InvalidRanges(String);
 impl RowRanges {
     /// The empty set.
     pub const fn new() -> Self {
-        RowRanges { ranges: Vec::new(), count: 0 }
+        RowRanges { packed: Vec::new(), packed_end: 0, open: None, count: 0 }
     }
 
     /// Adds a row beyond all those in the set; a row at or below the last one
     /// is passed over.
     pub fn push(&mut self, row: RowNumber) {
-        match self.ranges.last_mut() {
+        match &mut self.open {
             Some((_, last)) if row.0 <= *last => return,
             Some((_, last)) if *last + 1 == row.0 => *last = row.0,
-            _ => self.ranges.push((row.0, row.0)),
+            open => {
+                let before = open.replace((row.0, row.0));
+                self.pack(before);
+            }
         }
         self.count += 1;
+    }
+
+    /// Adds a range beyond all rows in the set; `None` for one that isn't.
+    fn push_range(&mut self, first: u64, last: u64) -> Option<()> {
+        self.count = self.count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
+        match &mut self.open {
+            Some((_, before)) if first <= *before => return None,
+            Some((_, before)) if *before + 1 == first => *before = last,
+            open => {
+                let before = open.replace((first, last));
+                self.pack(before);
+            }
+        }
+        Some(())
+    }
+
+    /// Puts a range behind the packed ones.
+    fn pack(&mut self, range: Option<(u64, u64)>) {
+        let Some((first, last)) = range else { return };
+        let more = last - first;
+        varint(&mut self.packed, u128::from(first - self.packed_end) << 1 | u128::from(more > 0));
+        if more > 0 {
+            varint(&mut self.packed, u128::from(more));
+        }
+        self.packed_end = last;
     }
 
     /// How many rows the set holds.
@@ -67,17 +105,71 @@ impl RowRanges {
 
     /// The first row.
     pub fn first(&self) -> Option<RowNumber> {
-        self.ranges.first().map(|&(first, _)| RowNumber(first))
+        self.ranges().next().map(|(first, _)| RowNumber(first))
     }
 
     /// The last row.
     pub fn last(&self) -> Option<RowNumber> {
-        self.ranges.last().map(|&(_, last)| RowNumber(last))
+        self.open.map(|(_, last)| RowNumber(last))
     }
 
     /// The rows in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = RowNumber> + '_ {
-        self.ranges.iter().flat_map(|&(first, last)| (first..=last).map(RowNumber))
+        self.ranges().flat_map(|(first, last)| (first..=last).map(RowNumber))
+    }
+
+    /// The ranges in ascending order, both ends included.
+    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let mut packed = self.packed.iter().copied();
+        let mut before = 0;
+        let unpacked = std::iter::from_fn(move || {
+            let distance = read_varint(&mut packed)?;
+            let more = if distance & 1 == 1 { read_varint(&mut packed)? as u64 } else { 0 };
+            let first = before + (distance >> 1) as u64;
+            before = first + more;
+            Some((first, before))
+        });
+        unpacked.chain(self.open)
+    }
+
+    /// The set as the ledger keeps it: for each range the distance of its first
+    /// row from the last one of the range before, and behind a `+` how many rows
+    /// follow the first. `1+8,3+28,7` is what `1-9,12-40,47-47` is, too; reading
+    /// understands both.
+    #[must_use]
+    pub fn to_distances(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        let mut before = 0;
+        for (first, last) in self.ranges() {
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}{}", first - before);
+            if last > first {
+                let _ = write!(text, "+{}", last - first);
+            }
+            before = last;
+        }
+        text
+    }
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u128) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn read_varint(bytes: &mut impl Iterator<Item = u8>) -> Option<u128> {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let byte = bytes.next()?;
+        value |= u128::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+        shift += 7;
     }
 }
 
@@ -95,7 +187,7 @@ impl From<RowRanges> for String {
     fn from(set: RowRanges) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        for (first, last) in set.ranges {
+        for (first, last) in set.ranges() {
             let comma = if text.is_empty() { "" } else { "," };
             let _ = write!(text, "{comma}{first}-{last}");
         }
@@ -108,25 +200,28 @@ impl TryFrom<String> for RowRanges {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut set = RowRanges::new();
-        let mut before = None;
         for range in text.split(',').filter(|range| !range.is_empty()) {
-            let ends = range
-                .split_once('-')
-                .and_then(|(first, last)| {
-                    Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
-                })
-                .filter(|&(first, last)| {
-                    first <= last && before.is_none_or(|before| before < first)
-                });
-            let Some((first, last)) = ends else {
+            let before = set.last().map_or(0, |last| last.0);
+            let added = ends(range, before).and_then(|(first, last)| set.push_range(first, last));
+            if added.is_none() {
                 return Err(InvalidRanges(text));
-            };
-            set.ranges.push((first, last));
-            set.count += last - first + 1;
-            before = Some(last);
+            }
         }
         Ok(set)
     }
+}
+
+/// Both ends of a range in either form.
+fn ends(range: &str, before: u64) -> Option<(u64, u64)> {
+    if let Some((first, last)) = range.split_once('-') {
+        return Some((first.parse().ok()?, last.parse().ok()?));
+    }
+    let (distance, more) = match range.split_once('+') {
+        Some((distance, more)) => (distance, more.parse().ok()?),
+        None => (range, 0),
+    };
+    let first = before.checked_add(distance.parse().ok()?)?;
+    Some((first, first.checked_add(more)?))
 }
 
 #[cfg(test)]
@@ -142,5 +237,34 @@ mod tests {
         assert_eq!(set.len(), 6);
         assert_eq!(set.iter().map(|row| row.0).collect::<Vec<_>>(), [1, 2, 3, 7, 9, 10]);
         assert!(RowRanges::try_from("5-9,7-8".to_owned()).is_err());
+        assert_eq!(set.to_distances(), "1+2,4,2+1");
+        assert_eq!(RowRanges::try_from("1+2,4,2+1".to_owned()).unwrap(), set);
+        for wrong in ["5,0", "5+", "x", "-3", "9-5", "1,18446744073709551615"] {
+            assert!(RowRanges::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rows_here_and_there_are_small() {
+        let set: RowRanges = (1..=12_500).map(|row| RowNumber(8_000_000 + row * 20)).collect();
+        assert!(set.packed.len() < 13_000, "{} bytes in memory", set.packed.len());
+        assert!(set.to_distances().len() < 38_000, "{} in the ledger", set.to_distances().len());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_set_is_what_was_put_in(rows in proptest::collection::btree_set(0..500_u64, 0..200),
+            offset in proptest::sample::select(vec![0, 1, 1 << 40, u64::MAX - 500]))
+        {
+            let rows: Vec<RowNumber> = rows.iter().map(|row| RowNumber(row + offset)).collect();
+            let set: RowRanges = rows.iter().copied().collect();
+            proptest::prop_assert_eq!(set.iter().collect::<Vec<_>>(), rows.clone());
+            proptest::prop_assert_eq!(set.len(), rows.len() as u64);
+            proptest::prop_assert_eq!(set.first(), rows.first().copied());
+            proptest::prop_assert_eq!(set.last(), rows.last().copied());
+            let (far, near) = (String::from(set.clone()), set.to_distances());
+            proptest::prop_assert_eq!(RowRanges::try_from(far).unwrap(), set.clone());
+            proptest::prop_assert_eq!(RowRanges::try_from(near).unwrap(), set);
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     AttemptOutcomes, AttemptRecord, BodyKind, ChunkRecord, LedgerError, NoteRecord, RunEnd,
     RunRecord, SourceRecord, StepDetail,
 };
-use crate::domain::{AttemptEvent, AttemptState, LineEnding, Tally, step};
+use crate::domain::{AttemptEvent, AttemptState, LineEnding, RowRanges, Tally, step};
 
 impl Ledger {
     pub(super) fn insert_run(&self, run: &RunRecord) -> Result<(), LedgerError> {
@@ -110,7 +110,7 @@ impl Ledger {
                     ":first_row": stored(chunk.first_row.0),
                     ":last_row": stored(chunk.last_row.0),
                     ":read": stored(chunk.read),
-                    ":rows": String::from(chunk.rows.clone()),
+                    ":rows": chunk.rows.to_distances(),
                     ":rejected": stored(chunk.rejected),
                     ":rejected_file": chunk.rejected_file,
                     ":kind": kind,
@@ -193,7 +193,7 @@ impl Ledger {
                     stored(chunk),
                     next,
                     AttemptState::Creating.as_str(),
-                    attempt.rows.clone().map(String::from),
+                    attempt.rows.as_ref().map(RowRanges::to_distances),
                     attempt.body_file,
                     attempt.body_bytes.map(stored),
                     attempt.body_digest,

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::carried::{Carried, earlier_files};
 use super::lane::{LaneError, Pass};
 use super::run::Run;
@@ -29,7 +31,12 @@ pub(super) enum Judged {
         attempts: Vec<u32>,
     },
     /// These rows go again now.
-    Due(Arc<Carried>),
+    Due {
+        /// The rows.
+        part: Arc<Carried>,
+        /// When the attempt before it came to its end.
+        since: Option<Timestamp>,
+    },
     /// What is left waits for the lock pass.
     ForLockPass,
 }
@@ -155,7 +162,8 @@ pub(super) fn judge(
         (Pass::Locks, ..) => first_of(&now, &locked, ROWS_PER_BATCH),
     };
     let last = attempts.last().map_or(0, |attempt| attempt.number);
-    Ok(Judged::Due(Carried::spooled(run, chunk, due, last, files)?))
+    let since = attempts.last().and_then(|attempt| attempt.times.ended);
+    Ok(Judged::Due { part: Carried::spooled(run, chunk, due, last, files)?, since })
 }
 
 /// The first rows of two sets together, at most `most`.

@@ -123,7 +123,7 @@ pub(super) enum Pass {
     /// All but those that failed for a lock, which come last.
     Main,
     /// What is left, in jobs of one batch, one at a time: there a job can't
-    /// lock against itself, nor against another of this run.
+    /// lock against itself, nor against another of this run. One job a turn.
     Locks,
 }
 
@@ -131,7 +131,8 @@ pub(super) enum Pass {
 pub(super) enum Done {
     /// Every row has its outcome.
     Settled(Settled),
-    /// Only rows for the lock pass are left.
+    /// Only rows for the lock pass are left; in that pass, it is another chunk's
+    /// turn.
     Deferred,
     /// The run winds down; the ledger knows how far it came.
     Left,
@@ -176,7 +177,7 @@ impl<'a> Lane<'a> {
                     Judged::Final { tally, failures, attempts } => {
                         return self.settle(&chunk, tally, failures, attempts).await;
                     }
-                    Judged::Due(part) => Step::SendAgain(part),
+                    Judged::Due { part, since } => Step::SendAgain(part, since),
                     Judged::ForLockPass => return Ok(Done::Deferred),
                 },
                 Next::Lost { attempt } => {
@@ -216,18 +217,18 @@ impl<'a> Lane<'a> {
                     continue;
                 }
                 Step::Finish(under_way) => under_way,
-                Step::Send(carried) | Step::SendAgain(carried)
+                Step::Send(carried) | Step::SendAgain(carried, _)
                     if self.run.stop.is_asked() || self.run.setup.closing =>
                 {
                     carried.discard(self.run);
                     return Ok(Done::Left);
                 }
                 Step::Send(carried) => self.send(carried).await?,
-                Step::SendAgain(carried) => {
+                Step::SendAgain(carried, since) => {
                     if in_lane && permit.is_none() {
                         permit = Some(self.lane().await);
                     }
-                    if self.pause(carried.attempt).await {
+                    if self.pause(carried.attempt, since).await {
                         carried.discard(self.run);
                         return Ok(Done::Left);
                     }
@@ -240,6 +241,8 @@ impl<'a> Lane<'a> {
                     After::Final { tally, failures, attempt } => {
                         return self.settle(&chunk, tally, failures, vec![attempt]).await;
                     }
+                    // Others have their turn while this chunk's pause runs.
+                    After::Judge if self.pass == Pass::Locks => return Ok(Done::Deferred),
                     After::Judge => next = Next::Judge,
                 },
             }
@@ -251,11 +254,16 @@ impl<'a> Lane<'a> {
         self.run.lanes.acquire().await
     }
 
-    /// Waits a moment before rows go again; `true` when the run winds down
-    /// meanwhile.
-    async fn pause(&self, attempts: u32) -> bool {
+    /// Waits until some time has passed since the attempt before, as far as it
+    /// hasn't; `true` when the run winds down meanwhile.
+    async fn pause(&self, attempts: u32, since: Option<Timestamp>) -> bool {
         let doublings = attempts.min(10);
         let pause = jitter(FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE));
+        // A clock that was set back makes the pause whole, never longer.
+        let passed = since
+            .and_then(|since| Duration::try_from(Timestamp::now().duration_since(since)).ok())
+            .unwrap_or_default();
+        let pause = pause.saturating_sub(passed);
         tokio::select! {
             () = tokio::time::sleep(pause) => false,
             () = self.run.stop.asked() => true,
@@ -503,7 +511,8 @@ impl<'a> Lane<'a> {
 enum Step {
     Judge,
     Send(Arc<Carried>),
-    SendAgain(Arc<Carried>),
+    /// Rows that an attempt before carried, and when that ended.
+    SendAgain(Arc<Carried>, Option<Timestamp>),
     Finish(UnderWay),
 }
 

@@ -1,6 +1,7 @@
 //! Gives each chunk a lane until there are no more, then goes over the rows
 //! that failed for a lock, one small job at a time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -27,12 +28,15 @@ pub(super) async fn work_off(
     chunks: mpsc::Receiver<Work>,
     settled: &mpsc::Sender<Settled>,
 ) {
-    let deferred = main_pass(run, chunks, settled).await;
-    for number in deferred {
+    // Eight bytes a chunk.
+    let mut deferred = VecDeque::from(main_pass(run, chunks, settled).await);
+    // In turns, so that a chunk's pause before its rows go again is no pause of
+    // the run.
+    while let Some(number) = deferred.pop_front() {
         if run.stop.is_asked() {
             return;
         }
-        lock_pass(run, number, settled).await;
+        deferred.extend(lock_pass(run, number, settled).await);
     }
 }
 
@@ -88,14 +92,18 @@ async fn main_pass(
     deferred
 }
 
-async fn lock_pass(run: &Arc<Run>, number: u64, settled: &mpsc::Sender<Settled>) {
+/// Sends one job of a chunk's rows; gives its number when there may be more.
+async fn lock_pass(run: &Arc<Run>, number: u64, settled: &mpsc::Sender<Settled>) -> Option<u64> {
     let chunk = match run.ledger.run(move |ledger| ledger.chunk(number)).await {
         Ok(stored) => PlannedChunk::from_record(&stored.chunk),
-        Err(error) => return run.broke(&error.into()),
+        Err(error) => {
+            run.broke(&error.into());
+            return None;
+        }
     };
     let work = Work { chunk, next: Next::Judge };
     let done = Lane::new(run, Pass::Locks).work(work, None).await;
-    take(run, number, done, settled).await;
+    take(run, number, done, settled).await
 }
 
 /// Takes what a lane came to; gives the chunk's number when it waits for the
