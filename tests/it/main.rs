@@ -4,6 +4,8 @@
 //! A file here that is not declared below would never run; `layering` fails
 //! then.
 
+// Sources of tests are small, and read better this way.
+#![allow(clippy::format_push_string, clippy::format_collect)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
