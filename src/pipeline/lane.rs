@@ -316,7 +316,11 @@ impl<'a> Lane<'a> {
         }
         let _place = run.reconciling.acquire().await.map_err(|_| LaneError::Interrupted)?;
         let start = permit.as_ref().map(LanePermit::start);
-        drop(permit.take());
+        // The next job is made while these results are read, unless this one may
+        // have failed for a reason that keeps the next one home.
+        if info.as_ref().is_some_and(|info| info.state == JobState::JobComplete) {
+            drop(permit.take());
+        }
         let reading = match &info {
             Some(info) => self.read_results(chunk, &carried, &job, attempt, info).await?,
             None => self.dispute_all(chunk, &carried, &job, attempt).await?,
@@ -327,6 +331,7 @@ impl<'a> Lane<'a> {
         if let Some(info) = &info {
             self.draw_consequences(chunk, &job, info, &reading);
         }
+        drop(permit.take());
         let sent = reading.proof.tally;
         let may_go_again = sent.failed + sent.unprocessed > 0;
         if carried.is_whole() && !may_go_again {

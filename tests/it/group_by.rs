@@ -32,9 +32,6 @@ fn place() -> (Place, Server, String) {
     std::fs::create_dir_all(dir.join("objects")).unwrap();
     std::fs::write(dir.join("objects/Order_Line__c.json"), order_lines().to_string()).unwrap();
     let server = Server::start(&["--port", "0", "--dir", dir.to_str().unwrap()]);
-    let secret = std::fs::read(server.text("credentials_file")).unwrap();
-    let secret: Value = serde_json::from_slice(&secret).unwrap();
-    let server = server.with_secret(secret["client_secret"].as_str().unwrap());
 
     let mut parents = String::from("Name,Legacy_Id__c\n");
     for parent in 1..=PARENTS {

@@ -106,7 +106,7 @@ fn a_leak_is_noticed() {
 fn no_secret_and_no_cell_is_told_outside_of_result_files() {
     // Paced and with a short token life, so that it is renewed on the way.
     let server = Server::in_memory(&["--speed", "2", "--token-lifetime", "1"]);
-    let secret = server.text("client_secret");
+    let secret = server.secret();
     // The log on stderr, among the events, and in a file of its own.
     for more in [&["-vv", "--progress", "plain"][..], &["-vv", "--log-file", "log.txt", "--json"]] {
         let place = Place::new();

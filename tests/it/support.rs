@@ -58,7 +58,7 @@ impl Place {
             .env("BULKHAUL_ORG", "env")
             .env("BULKHAUL_LOGIN_URL", server.text("url"))
             .env("BULKHAUL_CLIENT_ID", server.text("client_id"))
-            .env("BULKHAUL_CLIENT_SECRET", server.text("client_secret"));
+            .env("BULKHAUL_CLIENT_SECRET", server.secret());
         command
     }
 
@@ -135,7 +135,10 @@ pub(crate) fn serve(arguments: &[&str]) -> Command {
 /// A served org that is stopped when the test ends.
 pub(crate) struct Server {
     child: Child,
+    /// What it said when it came up.
     pub announcement: serde_json::Value,
+    /// Of an org on disk, which says only in which file it is.
+    secret: Option<String>,
 }
 
 impl Server {
@@ -148,18 +151,16 @@ impl Server {
         let mut child = serve(arguments).arg("--json").spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let Ok(mut announcement) = serde_json::from_str::<serde_json::Value>(&line) else {
+        let Ok(announcement) = serde_json::from_str::<serde_json::Value>(&line) else {
             let output = child.wait_with_output().unwrap();
             return Err(String::from_utf8(output.stderr).unwrap());
         };
-        // An org on disk keeps its secret in a file.
-        if announcement["client_secret"].is_null() {
-            let file = announcement["credentials_file"].as_str().unwrap();
+        let secret = announcement["credentials_file"].as_str().map(|file| {
             let credentials: serde_json::Value =
                 serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-            announcement["client_secret"] = credentials["client_secret"].clone();
-        }
-        Ok(Server { child, announcement })
+            credentials["client_secret"].as_str().unwrap().to_owned()
+        });
+        Ok(Server { child, announcement, secret })
     }
 
     /// Kills it on the spot (SIGKILL).
@@ -184,10 +185,9 @@ impl Server {
         Server::start(&[&["--memory", "--port", "0"], more].concat())
     }
 
-    /// An org on disk keeps its secret in a file; with it the login is known.
-    pub(crate) fn with_secret(mut self, secret: &str) -> Server {
-        self.announcement["client_secret"] = secret.into();
-        self
+    /// The secret of its client.
+    pub(crate) fn secret(&self) -> String {
+        self.secret.clone().unwrap_or_else(|| self.text("client_secret"))
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
@@ -220,7 +220,7 @@ impl Server {
         let form = format!(
             "grant_type=client_credentials&client_id={}&client_secret={}",
             self.text("client_id"),
-            self.text("client_secret")
+            self.secret()
         );
         let head = "POST /services/oauth2/token HTTP/1.1\r\n\
                     content-type: application/x-www-form-urlencoded\r\n";
