@@ -32,6 +32,10 @@ docs:
 test *names:
     {{ if names == "" { "scripts/check.sh test" } else { "cargo test " + names } }}
 
+# Seeded runs, killed again and again on an org that fails on purpose
+torture seeds="300":
+    BULKHAUL_TORTURE_SEEDS={{ seeds }} cargo test --test it -- --nocapture torture
+
 # Clients that nobody here wrote, against the local org
 conformance:
     scripts/check.sh conformance
@@ -39,6 +43,16 @@ conformance:
 # The stage benches
 bench *names:
     cargo bench {{ names }}
+
+# Whole loads side by side: durability, or against another binary
+bench-loads *what="durability":
+    cargo build --release
+    benches/side-by-side.sh {{ what }}
+
+# Ten million rows with faults and kills, into the local org
+ten-million:
+    cargo build --release
+    scripts/ten-million.sh
 
 # Goes through what snapshot tests found new (needs cargo-insta)
 snapshots:

@@ -204,3 +204,6 @@ impl RecoveryPlan {
         plan
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,7 +250,7 @@ impl Server {
         all.keys().map(one).collect()
     }
 
-    /// Records of an object, by COUNT().
+    /// Records of an object, by `COUNT()`.
     pub(crate) fn count(&self, object: &str) -> u64 {
         let path = format!("/services/data/v66.0/query?q=SELECT+COUNT()+FROM+{object}");
         self.see(&path)["totalSize"].as_u64().unwrap()

@@ -6,6 +6,8 @@
 //! load, the same faults and the same kills, as far as these depend on the
 //! number of lines told and not on the moment.
 
+#![expect(clippy::print_stdout, reason = "the report of a long form is read by people")]
+
 mod judge;
 mod play;
 mod scenario;

@@ -183,7 +183,7 @@ impl Scenario {
     }
 
     pub(super) fn is_ragged(&self, row: u64) -> bool {
-        self.ragged_from.is_some_and(|from| row >= from && row % 7 == 0)
+        self.ragged_from.is_some_and(|from| row >= from && row.is_multiple_of(7))
     }
 
     /// Columns that tell a row apart, as they are sent.
