@@ -140,6 +140,13 @@ impl RunFolder {
         self.outcome_dir().join(self.rejected_name(chunk))
     }
 
+    /// Removes result sets that a process left behind when it was killed, once
+    /// every row has its last outcome.
+    pub fn drop_result_sets(&self) {
+        // What stays costs disk only; it is private.
+        let _ = std::fs::remove_dir_all(self.result_dir());
+    }
+
     /// Removes the working folders that are empty by now.
     pub fn tidy(&self) {
         for dir in [self.spool_dir(), self.result_dir()] {

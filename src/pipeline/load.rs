@@ -318,6 +318,9 @@ async fn end(
         at: finished,
     };
     run.ledger.run(move |ledger| ledger.finish_run(&record)).await?;
+    if verdict.status == Status::Completed || run.setup.closing {
+        run.folder.drop_result_sets();
+    }
     run.folder.tidy();
     let retry = run.setup.derived.as_ref().and_then(|derived| derived.retry.as_ref());
     Ok(LoadEnd {

@@ -25,9 +25,10 @@ pub(super) const UPLOAD_PATIENCE: Duration = Duration::from_mins(5);
 /// limits"); a slow query says nothing until then.
 pub(super) const QUERY_PATIENCE: Duration = Duration::from_secs(620);
 
-/// Renewals one call may cause: a second one only for the body that took so
-/// long to send that the next session ran out, too.
-const RENEWALS: u32 = 2;
+/// Renewals one call may cause: a second one for the body that took so long to
+/// send that the next session ran out, too; more where somebody else ends the
+/// sessions of this user.
+const RENEWALS: u32 = 4;
 
 /// Texts of a 401 that a new token would not help ("Token refresh", jsforce).
 const BEYOND_RENEWAL: [&str; 2] = [
