@@ -322,7 +322,17 @@ impl<'a> Lane<'a> {
             drop(permit.take());
         }
         let reading = match &info {
-            Some(info) => self.read_results(chunk, &carried, &job, attempt, info).await?,
+            Some(info) => match self.read_results(chunk, &carried, &job, attempt, info).await {
+                // Deleted since its end was seen? The poller makes sure.
+                Err(LaneError::Fetch { source, .. }) if source.says_no_such_job() => {
+                    match self.end_of(chunk, &job, carried.rows.len()).await? {
+                        Some(None) => self.dispute_all(chunk, &carried, &job, attempt).await?,
+                        Some(Some(_)) => return Err(LaneError::Fetch { job, source }),
+                        None => return Ok(None),
+                    }
+                }
+                read => read?,
+            },
             None => self.dispute_all(chunk, &carried, &job, attempt).await?,
         };
         self.account(chunk, attempt, &reading).await?;

@@ -455,6 +455,9 @@ impl<'a> Attempt<'a> {
                     None => continue,
                 },
                 Ok(_) => break,
+                // It may have been closed and deleted since: the poller makes
+                // sure, and its rows are disputed.
+                Err(asking) if asking.says_no_such_job() => return Ok(()),
                 Err(asking) => asking,
             };
             let pause = if may_pass(&error) { trouble.pause(&error) } else { None };
