@@ -12,6 +12,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
+source scripts/bench-org.sh
 
 target="${CARGO_TARGET_DIR:-target}"
 bulkhaul="${BULKHAUL:-$target/release/bulkhaul}"
@@ -28,25 +29,8 @@ clean() {
 }
 trap clean EXIT
 
-source="$disk/accounts-$rows.csv"
-if [[ ! -f "$source" ]]; then
-    "$bulkhaul" generate --object Account --rows "$rows" --out "$source.part" --quiet
-    mv "$source.part" "$source"
-fi
+source_of "$rows" "$disk"
 cat "$source" >/dev/null # into the cache
-
-field() { sed -E "s/.*\"$2\":\"?([^\",}]*).*/\1/" <<<"$1"; }
-
-start_org() {
-    exec {org}< <(exec "$bulkhaul" local-org serve --memory --port 0 --json)
-    org_pid=$!
-    local line
-    read -r line <&"$org"
-    export BULKHAUL_LOGIN_URL BULKHAUL_CLIENT_ID BULKHAUL_CLIENT_SECRET
-    BULKHAUL_LOGIN_URL="$(field "$line" url)"
-    BULKHAUL_CLIENT_ID="$(field "$line" client_id)"
-    BULKHAUL_CLIENT_SECRET="$(field "$line" client_secret)"
-}
 
 stop_org() {
     kill "$org_pid"

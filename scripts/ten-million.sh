@@ -12,6 +12,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
+source scripts/bench-org.sh
 
 target="${CARGO_TARGET_DIR:-target}"
 bulkhaul="${BULKHAUL:-$target/release/bulkhaul}"
@@ -27,22 +28,8 @@ clean() { [[ -z "$org_pid" ]] || kill "$org_pid" 2>/dev/null || true; }
 trap clean EXIT
 rm -rf "$work/runs"
 
-source="$work/accounts-$rows.csv"
-if [[ ! -f "$source" ]]; then
-    "$bulkhaul" generate --object Account --rows "$rows" --out "$source.part" --quiet
-    mv "$source.part" "$source"
-fi
-
-field() { sed -E "s/.*\"$2\":\"?([^\",}]*).*/\1/" <<<"$1"; }
-
-exec {org}< <(exec "$bulkhaul" local-org serve --memory --port 0 --json \
-    ${faults:+--faults "$faults"})
-org_pid=$!
-read -r line <&"$org"
-export BULKHAUL_LOGIN_URL BULKHAUL_CLIENT_ID BULKHAUL_CLIENT_SECRET
-BULKHAUL_LOGIN_URL="$(field "$line" url)"
-BULKHAUL_CLIENT_ID="$(field "$line" client_id)"
-BULKHAUL_CLIENT_SECRET="$(field "$line" client_secret)"
+source_of "$rows" "$work"
+start_org ${faults:+--faults "$faults"}
 
 # Kilobytes, of a living process.
 peak() { awk '/^VmHWM/ {print $2}' "/proc/$1/status" 2>/dev/null || true; }

@@ -1,0 +1,26 @@
+# What scripts that time whole loads share; sourced, not run. Wants `bulkhaul`,
+# the binary, to be set.
+
+# source_of ROWS FOLDER: a file of so many accounts, made once; in `source`.
+source_of() {
+    source="$2/accounts-$1.csv"
+    if [[ ! -f "$source" ]]; then
+        "$bulkhaul" generate --object Account --rows "$1" --out "$source.part" --quiet
+        mv "$source.part" "$source"
+    fi
+}
+
+field() { sed -E "s/.*\"$2\":\"?([^\",}]*).*/\1/" <<<"$1"; }
+
+# start_org ARGUMENT...: a local org in memory, in a process of its own: `org_pid`,
+# its output on the descriptor `org`, its login in the environment.
+start_org() {
+    local line
+    exec {org}< <(exec "$bulkhaul" local-org serve --memory --port 0 --json "$@")
+    org_pid=$!
+    read -r line <&"$org"
+    export BULKHAUL_LOGIN_URL BULKHAUL_CLIENT_ID BULKHAUL_CLIENT_SECRET
+    BULKHAUL_LOGIN_URL="$(field "$line" url)"
+    BULKHAUL_CLIENT_ID="$(field "$line" client_id)"
+    BULKHAUL_CLIENT_SECRET="$(field "$line" client_secret)"
+}
