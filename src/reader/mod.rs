@@ -18,12 +18,16 @@
 
 mod csv;
 mod identity;
+mod parquet;
 mod recognise;
 mod scan;
 mod sniff;
 
 pub use csv::{CsvOptions, CsvSource, open_csv};
 pub use identity::SourceIdentity;
+pub use parquet::{
+    Layout, Nulls, ParquetFile, ParquetOptions, ParquetRows, Place, RenderedBlock, partitions_of,
+};
 pub use scan::{FaultCount, FaultKind, Scan, ScanProgress};
 
 /// Reads CSV text from any `Read` in row batches.

@@ -17,6 +17,8 @@ pub enum FaultKind {
     FieldTooLong,
     /// A row beyond the service's limit.
     RecordTooLong,
+    /// A typed value that has no form the service would take.
+    NoForm,
 }
 
 impl From<&RowFault> for FaultKind {
@@ -27,6 +29,7 @@ impl From<&RowFault> for FaultKind {
             RowFault::AfterQuote { .. } => FaultKind::AfterQuote,
             RowFault::FieldTooLong { .. } => FaultKind::FieldTooLong,
             RowFault::RecordTooLong { .. } => FaultKind::RecordTooLong,
+            RowFault::NoForm { .. } => FaultKind::NoForm,
         }
     }
 }

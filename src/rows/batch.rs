@@ -109,6 +109,40 @@ pub enum RowFault {
         /// Characters of the row.
         chars: u64,
     },
+    /// A typed value that has no form the service would take for it.
+    #[error("column {column}: {what}")]
+    NoForm {
+        /// Column number, from 1.
+        column: u32,
+        /// What the value is.
+        what: NoForm,
+    },
+}
+
+/// Typed values that can't be written so that the service reads the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum NoForm {
+    /// Infinite, or no number at all.
+    #[error("a number that is not finite")]
+    NotFinite,
+    /// More than 256 bits.
+    #[error("a decimal of more than 256 bits")]
+    Decimal,
+    /// A year that has no four digits.
+    #[error("a date outside the years 1 to 9999")]
+    Date,
+    /// Before midnight or a day and more behind it.
+    #[error("a time that is not within a day")]
+    Time,
+    /// The service takes no text with one.
+    #[error("a text that holds a NUL byte")]
+    NulByte,
+    /// The values of a list are joined with semicolons.
+    #[error("a list value that holds a semicolon")]
+    SemicolonInList,
+    /// A list has no way to say so.
+    #[error("a list in which a value is null")]
+    NullInList,
 }
 
 /// Why a source can't be read (further). These end the reading; faults of
@@ -167,6 +201,15 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
         /// Why, as a clause.
+        reason: String,
+    },
+    /// The file breaks the rules of its format, most often because it was cut
+    /// short or altered.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was met, as a clause; never a value.
         reason: String,
     },
     /// The file is not what it was.

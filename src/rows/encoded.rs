@@ -149,7 +149,8 @@ impl Rejection {
                 let name = match fault {
                     RowFault::Utf8 { column, .. }
                     | RowFault::AfterQuote { column }
-                    | RowFault::FieldTooLong { column, .. } => {
+                    | RowFault::FieldTooLong { column, .. }
+                    | RowFault::NoForm { column, .. } => {
                         column.checked_sub(1).and_then(|at| header.get(at as usize))
                     }
                     RowFault::Ragged { .. } | RowFault::RecordTooLong { .. } => None,

@@ -85,6 +85,7 @@ fn source(error: &SourceError) -> CliError {
         }
         SourceError::Io { .. } => refusal.hint("Check the path and the rights of the file."),
         SourceError::Empty { .. } => refusal.hint("A source needs a header line at least."),
+        SourceError::Damaged { .. } => refusal.hint("Fetch or write the file again."),
         SourceError::Header { .. } | SourceError::Changed { .. } => refusal,
     }
 }

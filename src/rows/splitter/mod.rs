@@ -22,6 +22,8 @@
 
 mod record;
 
+pub use record::length_fault;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

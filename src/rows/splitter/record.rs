@@ -119,15 +119,20 @@ fn ragged(found: u32, format: Format) -> Option<RowFault> {
     (found != expected).then_some(RowFault::Ragged { expected, found })
 }
 
-/// Counts characters where the bytes leave it open whether they are too many.
 fn too_long(record: &[u8], format: Format) -> Option<RowFault> {
-    if record.len() <= MAX_FIELD_CHARS || !format.limits {
+    if format.limits { length_fault(record, format.delimiter, format.quote) } else { None }
+}
+
+/// Whether a record (without its line end) or a cell in it has more characters
+/// than the service takes; they are counted only where the bytes leave it
+/// open.
+pub fn length_fault(record: &[u8], delimiter: u8, quote: u8) -> Option<RowFault> {
+    if record.len() <= MAX_FIELD_CHARS {
         return None;
     }
     let mut whole = 0u64;
-    for (index, cell) in Cells::new(record, format.delimiter, format.quote).enumerate() {
-        let doubled =
-            if cell.has_doubled { memchr_iter(format.quote, cell.raw).count() / 2 } else { 0 };
+    for (index, cell) in Cells::new(record, delimiter, quote).enumerate() {
+        let doubled = if cell.has_doubled { memchr_iter(quote, cell.raw).count() / 2 } else { 0 };
         let chars = (characters(cell.raw) - doubled) as u64;
         if chars > MAX_FIELD_CHARS as u64 {
             return Some(RowFault::FieldTooLong { column: index as u32 + 1, chars });

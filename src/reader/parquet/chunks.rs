@@ -1,0 +1,94 @@
+//! Reading a file at any place from many threads at once.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
+
+/// Bytes read at a time for the head of a page, which has some 30 to 100.
+const HEAD_BYTES: usize = 512;
+
+/// An open file of a known length. Readers from it share no position, unlike
+/// those of the `File` that the crate offers.
+#[derive(Debug, Clone)]
+pub(super) struct Chunks {
+    file: Arc<File>,
+    len: u64,
+    #[cfg(not(unix))]
+    lock: Arc<std::sync::Mutex<()>>,
+}
+
+impl Chunks {
+    pub(super) fn new(file: File, len: u64) -> Self {
+        Chunks {
+            file: Arc::new(file),
+            len,
+            #[cfg(not(unix))]
+            lock: Arc::default(),
+        }
+    }
+
+    /// The open file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt as _;
+        self.file.read_at(buffer, at)
+    }
+
+    #[cfg(not(unix))]
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        use std::io::{Seek as _, SeekFrom};
+        let _guard = self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = self.file.as_ref();
+        file.seek(SeekFrom::Start(at))?;
+        file.read(buffer)
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = BufReader<At>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(BufReader::with_capacity(HEAD_BYTES, At { chunks: self.clone(), at: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        // Before anything is reserved: a damaged file may claim any length.
+        if start.checked_add(length as u64).is_none_or(|end| end > self.len) {
+            return Err(ParquetError::EOF("a part lies beyond the end of the file".to_owned()));
+        }
+        let mut bytes = vec![0; length];
+        At { chunks: self.clone(), at: start }
+            .read_exact(&mut bytes)
+            .map_err(|error| ParquetError::External(Box::new(error)))?;
+        Ok(Bytes::from(bytes))
+    }
+}
+
+/// A place in the file from which is read on.
+#[derive(Debug)]
+pub(super) struct At {
+    chunks: Chunks,
+    at: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.chunks.read_at(buffer, self.at)?;
+        self.at += got as u64;
+        Ok(got)
+    }
+}
