@@ -13,7 +13,8 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use bulkhaul::domain::{
-    LineEnding, MatchTier, Operation, ResultSet, RowNumber, RowOutcome, RowRanges, ValueKind,
+    LineEnding, MatchTier, Operation, ResultSet, RowNumber, RowOutcome, RowPlace, RowRanges,
+    ValueKind,
 };
 use bulkhaul::reconciler::{
     MatchRule, OutcomeReader, OutcomeWriter, ResultFiles, ResultSets, SentColumn, SentColumns,
@@ -279,7 +280,14 @@ fn write_result_files(bencher: divan::Bencher) {
     }
     let bytes = Bytes::from(chunk.body.as_ref().clone());
     let header = chunk.sent.columns.iter().map(|column| column.header.clone()).collect();
-    let batch = RawBatch { bytes, offset: 0, first_row: RowNumber(1), records };
+    let batch = RawBatch {
+        bytes,
+        offset: 0,
+        unit: bulkhaul::rows::PositionUnit::Bytes,
+        read_bytes: 0,
+        first_row: RowNumber(1),
+        records,
+    };
     let source = Source { header, batch };
     let outcomes = outcomes();
     let folder = tempfile::tempdir().unwrap();
@@ -287,7 +295,15 @@ fn write_result_files(bencher: divan::Bencher) {
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let mut files = ResultFiles::create(folder.path(), &source.header, &|_| None).unwrap();
         let mut outcomes = outcomes.iter().cloned().map(Ok);
-        files.append("accounts.csv", &source, stretch, &mut outcomes, &|row| row).unwrap();
+        files
+            .append(
+                &["accounts.csv".to_owned()],
+                &source,
+                stretch,
+                &mut outcomes,
+                &RowPlace::of_one_file,
+            )
+            .unwrap();
         files.finish().unwrap()
     });
 }

@@ -12,8 +12,8 @@ use super::open::{OpenBody, OpenChunk, Output, Rejected};
 use super::sizing::ChunkSizing;
 use crate::domain::{Fate, LineEnding, RowNumber, RowOutcome};
 use crate::rows::{
-    EncodedBatch, EncodedRow, GroupIndex, RawBatch, Rejection, RowMap, SourceError, SourceRows,
-    Stretch,
+    EncodedBatch, EncodedRow, GroupIndex, PositionUnit, RawBatch, Rejection, RowNames, SourceError,
+    SourceRows, Stretch,
 };
 
 /// Rows a chunk rejects at most before it is cut: their reasons wait in memory
@@ -98,8 +98,8 @@ pub struct Chunker {
     last_row: Option<RowNumber>,
     /// Where rows belong together, if that is to be heeded.
     groups: Option<Groups>,
-    /// How rows are called where people see them, if they were put in order.
-    row_map: Option<Arc<RowMap>>,
+    /// How rows are called where people see them, if not by their number here.
+    names: Option<Arc<dyn RowNames>>,
 }
 
 impl Chunker {
@@ -113,7 +113,7 @@ impl Chunker {
             open: None,
             last_row: None,
             groups: None,
-            row_map: None,
+            names: None,
         }
     }
 
@@ -128,7 +128,7 @@ impl Chunker {
             open: None,
             last_row: None,
             groups: None,
-            row_map: None,
+            names: None,
         }
     }
 
@@ -145,12 +145,12 @@ impl Chunker {
         self
     }
 
-    /// Has people told the rows of the original source where rows come from a
-    /// derived one: in the reasons of rejections and in the example of a
-    /// duplicate. All else stays in positions.
+    /// Has people told rows by these names: in the reasons of rejections and,
+    /// by the number in the original, in the example of a duplicate. All else
+    /// stays in positions.
     #[must_use]
-    pub fn told_by(mut self, map: Arc<RowMap>) -> Self {
-        self.row_map = Some(map);
+    pub fn told_by(mut self, names: Arc<dyn RowNames>) -> Self {
+        self.names = Some(names);
         self
     }
 
@@ -181,14 +181,12 @@ impl Chunker {
         // Rows that go as they stand, taken together until something breaks
         // the run: a part of the batch's bytes.
         let mut run: Range<usize> = 0..0;
+        let spannable = batch.unit == PositionUnit::Bytes;
         let mut changes = encoded.changes.iter().peekable();
         for (index, (record, row)) in batch.records.iter().zip(&encoded.rows).enumerate() {
             let number = batch.first_row.plus(index as u64);
-            let place = Stretch {
-                start: batch.offset_of(record),
-                end: batch.offset + u64::from(record.next),
-                first_row: number,
-            };
+            let (start, end) = batch.span_of(index);
+            let place = Stretch { start, end, first_row: number };
             let changed = changes.next_if(|changed| changed.record as usize == index);
             let same = record.start as usize..record.next as usize;
             let lacks_line_end = *row == EncodedRow::Same && record.next == record.end;
@@ -234,7 +232,8 @@ impl Chunker {
             let Some(open) = &mut self.open else { continue };
             open.take(place);
             if let Some(rejection) = rejection {
-                open.rejected.push(Rejected { row: number, offset: place.start, rejection });
+                let offset = spannable.then_some(place.start);
+                open.rejected.push(Rejected { row: number, offset, rejection });
                 continue;
             }
             if let Some(changed) = changed {
@@ -249,7 +248,9 @@ impl Chunker {
             if let Some(groups) = &mut self.groups {
                 groups.sent((record.next - record.start) as usize + added.len(), length);
             }
-            if *row == EncodedRow::Same && open.continues_span(place, self.output.is_none()) {
+            if *row == EncodedRow::Same
+                && open.continues_span(place, spannable, self.output.is_none())
+            {
                 open.bytes += text.len() as u64;
                 open.add_line_end = lacks_line_end.then_some(self.options.line_ending);
                 if run.end != same.start || run.is_empty() {
@@ -297,22 +298,20 @@ impl Chunker {
         }))
     }
 
-    /// How a row is called where people see it.
+    /// The number of a row where people see it.
     fn told(&self, row: RowNumber) -> Result<RowNumber, ChunkError> {
-        let Some(map) = &self.row_map else { return Ok(row) };
-        let failed = |source| SourceError::Io { path: map.path().to_owned(), source };
-        Ok(map.row_of(row).map_err(failed)?)
+        self.names.as_ref().map_or(Ok(row), |names| names.number_of(row)).map_err(unnamed)
     }
 
     /// Why a row is rejected, in words. An offset in a derived source would
     /// tell nobody anything.
-    fn reason(&self, rejection: Rejection, offset: u64) -> Result<String, ChunkError> {
+    fn reason(&self, rejection: Rejection, offset: Option<u64>) -> Result<String, ChunkError> {
         let columns = &self.options.columns;
-        Ok(match rejection {
-            _ if self.row_map.is_none() => rejection.reason(columns, offset),
-            Rejection::DuplicateKey { column, row } => {
-                let row = self.told(RowNumber(row))?.0;
-                Rejection::DuplicateKey { column, row }.reason_without_place(columns)
+        Ok(match (&self.names, rejection) {
+            (None, _) => rejection.reason(columns, offset),
+            (Some(names), Rejection::DuplicateKey { column, row }) => {
+                let twin = names.name_of(RowNumber(row)).map_err(unnamed)?;
+                Rejection::duplicate_reason(columns, column, &twin)
             }
             _ => rejection.reason_without_place(columns),
         })
@@ -386,7 +385,7 @@ impl Chunker {
         let column = self.options.key_column.unwrap_or_default() as u32;
         open.rejected.extend(leavers.iter().map(|leaver| Rejected {
             row: leaver.row,
-            offset: 0,
+            offset: None,
             rejection: Rejection::DuplicateKey { column, row: leaver.twin.0 },
         }));
         if !leavers.is_empty() {
@@ -427,4 +426,9 @@ impl Chunker {
         })
         .map_err(ChunkError::Sink)
     }
+}
+
+/// A row whose name can't be read.
+fn unnamed(source: io::Error) -> ChunkError {
+    ChunkError::Source(SourceError::Io { path: PathBuf::from("the row map"), source })
 }

@@ -39,7 +39,8 @@ pub(super) enum OpenBody {
 /// A row that is not sent.
 pub(super) struct Rejected {
     pub(super) row: RowNumber,
-    pub(super) offset: u64,
+    /// Where it begins in its file, where there is such a place.
+    pub(super) offset: Option<u64>,
     pub(super) rejection: Rejection,
 }
 
@@ -94,13 +95,15 @@ impl OpenChunk {
     }
 
     /// Whether a row that goes as it stands leaves the body a span of the
-    /// source, which it then is.
-    pub(super) fn continues_span(&mut self, place: Stretch, is_dry: bool) -> bool {
+    /// source, which it then is. Only a text that lies on disk as it is sent is
+    /// `spannable`.
+    pub(super) fn continues_span(&mut self, place: Stretch, spannable: bool, is_dry: bool) -> bool {
         match &mut self.body {
             _ if is_dry => {
                 self.body = OpenBody::Dry;
                 true
             }
+            _ if !spannable => false,
             OpenBody::Empty if place.start == self.stretch.start => {
                 self.body = OpenBody::Span { start: place.start, end: place.end };
                 true

@@ -9,12 +9,13 @@ use clap::Args;
 use super::context::ProgressView;
 use super::error::MEND_AND_RESUME;
 use super::progress::{self, Progress};
+use super::source_args::{self, SourceArgs};
 use super::{CliError, Context, Exit, org};
 use crate::chunker::Duplicates;
 use crate::domain::{
     DEFAULT_CHUNK_ROWS, Event, FailureLimit, MAX_JOB_BYTES, Operation, ROWS_PER_BATCH,
 };
-use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, Stop};
+use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, SpooledInput, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
 
@@ -37,9 +38,10 @@ Example:
 Exit codes: 0 every row succeeded; 2 refused before anything was sent; 3 some
 rows did not succeed; 4 interrupted; 5 stopped at a limit; 1 needs a repair.")]
 pub struct LoadArgs {
-    /// The CSV file
-    #[arg(value_name = "SOURCE")]
-    source: PathBuf,
+    /// CSV or Parquet files, folders of them, patterns such as 'in/*.csv', or
+    /// `-` for the standard input
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<PathBuf>,
     /// The object to load into, by API name
     #[arg(long, value_name = "OBJECT")]
     object: String,
@@ -79,9 +81,8 @@ pub struct LoadArgs {
     /// Assignment rule for Case and Lead, by id
     #[arg(long, value_name = "ID")]
     assignment_rule: Option<String>,
-    /// The delimiter: a character, or `tab`; default: found out
-    #[arg(long, value_name = "C", value_parser = parse_delimiter)]
-    delimiter: Option<u8>,
+    #[command(flatten)]
+    reading: SourceArgs,
     /// Split a source of over 1 GB through before the start, too
     #[arg(long)]
     scan: bool,
@@ -166,25 +167,6 @@ pub(super) fn parse_percent(text: &str) -> Result<u8, String> {
         .ok_or_else(|| "write a percentage from 0% to 99%".to_owned())
 }
 
-fn parse_delimiter(text: &str) -> Result<u8, String> {
-    match text {
-        "tab" | "\\t" | "\t" => Ok(b'\t'),
-        _ => match text.as_bytes() {
-            [byte]
-                if byte.is_ascii()
-                    && !byte.is_ascii_alphanumeric()
-                    && !b"\"\r\n ".contains(byte) =>
-            {
-                Ok(*byte)
-            }
-            _ => Err(
-                "a delimiter is one character that is no letter, digit, blank or quote, or `tab`"
-                    .to_owned(),
-            ),
-        },
-    }
-}
-
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let seconds = match &text[digits.len()..] {
@@ -202,7 +184,8 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 impl LoadArgs {
     fn request(&self, runs_dir: &Path) -> LoadRequest {
         LoadRequest {
-            source: self.source.clone(),
+            sources: self.sources.clone(),
+            options: self.reading.options(),
             object: self.object.clone(),
             operation: self.operation,
             external_id: self.external_id.clone(),
@@ -223,7 +206,6 @@ impl LoadArgs {
             limit: self.limit,
             assignment_rule: self.assignment_rule.clone(),
             duplicates: self.duplicates.map(Duplicates::from),
-            delimiter: self.delimiter,
             scan: self.scan,
             again: self.again,
             runs_dir: runs_dir.to_owned(),
@@ -259,6 +241,7 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
             format!("--external-id goes with upsert only, not with {}", args.operation),
         ));
     }
+    let spooled = source_args::standard_input(&args.sources, &context.global.runs_dir)?;
     let runtime = context.runtime()?;
     runtime.block_on(async {
         let progress = progress::start(context);
@@ -268,7 +251,7 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        let ended = go(&args, context, &connected.org, &progress).await;
+        let ended = go(&args, context, &connected.org, &progress, spooled).await;
         connected.close().await;
         let ended = ended?;
         let written = ended.write();
@@ -286,13 +269,14 @@ async fn go(
     context: &Context,
     org: &Org,
     progress: &Progress,
+    spooled: Option<SpooledInput>,
 ) -> Result<summary::Ended, CliError> {
     let events = progress.sink();
     if let Some(expected) = &args.expect_org {
         org::check_expected(org.identity(), expected)?;
     }
     let request = args.request(&context.global.runs_dir);
-    let prepared = pipeline::prepare(request, org.clone(), Arc::clone(&events))
+    let prepared = pipeline::prepare(request, spooled, org.clone(), Arc::clone(&events))
         .await
         .map_err(|error| refusal::of(&error))?;
     progress.clear();
@@ -401,13 +385,9 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_delimiters() {
+    fn durations_are_a_number_and_a_unit() {
         assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("8h"), Ok(Duration::from_hours(8)));
         assert!(parse_duration("soon").is_err());
-        assert_eq!(parse_delimiter("tab"), Ok(b'\t'));
-        assert_eq!(parse_delimiter(";"), Ok(b';'));
-        assert!(parse_delimiter("\"").is_err());
-        assert!(parse_delimiter("ab").is_err());
     }
 }

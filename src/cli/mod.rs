@@ -6,6 +6,7 @@ mod context;
 mod describe;
 mod error;
 mod generate;
+mod head;
 mod limits;
 mod load;
 #[cfg(feature = "local-org")]
@@ -18,6 +19,8 @@ mod resume;
 mod retry;
 mod run_name;
 mod runs;
+mod source_args;
+mod source_files;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +56,8 @@ pub struct Cli {
 pub enum Command {
     /// Load a file into an org and account for every row
     Load(Box<load::LoadArgs>),
+    /// Show what a source is taken for, before anyone loads it
+    Head(head::HeadArgs),
     /// Go on with a run that was interrupted, killed or detached
     Resume(resume::ResumeArgs),
     /// Make a new run of the rows of a run that did not succeed
@@ -107,6 +112,7 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
+        Command::Head(args) => head::run(&args, &context),
         Command::Resume(args) => resume::run(args, &context),
         Command::Retry(args) => retry::run(&args, &context),
         Command::Abort(args) => abort::run(args, &context),

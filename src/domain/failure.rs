@@ -42,6 +42,9 @@ pub struct FailureGroup {
     pub count: u64,
     /// The lowest of their row numbers, to look one up.
     pub example_row: u64,
+    /// The file that row is in, where the source has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example_source: Option<String>,
 }
 
 /// Collects failures into groups; merged across chunks in any order it gives
@@ -118,6 +121,7 @@ impl FailureGroups {
                     message: message.clone(),
                     count,
                     example_row,
+                    example_source: None,
                 })
             })
             .collect();
@@ -161,7 +165,8 @@ mod tests {
                 code: "REQUIRED_FIELD_MISSING".to_owned(),
                 message: "missing: [Name]".to_owned(),
                 count: 2,
-                example_row: 7
+                example_row: 7,
+                example_source: None,
             }
         );
         assert_eq!(groups.by_code()["REQUIRED_FIELD_MISSING"], 3);

@@ -30,5 +30,5 @@ pub use limits::*;
 pub use object::{Field, FieldType, ObjectDescription, PicklistValue, RecordTypeInfo, ValueKind};
 pub use operation::{Operation, UnknownOperation};
 pub use outcome::{Fate, MatchTier, RowOutcome, Tally};
-pub use row::{RowNumber, RowRanges};
+pub use row::{RowNumber, RowPlace, RowRanges};
 pub use verdict::{Reason, Status, Verdict, verdict};

@@ -22,6 +22,23 @@ impl std::fmt::Display for RowNumber {
     }
 }
 
+/// Where a person finds a row: a source may have several files, each with rows
+/// of its own from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowPlace {
+    /// Which file of the source, from 0.
+    pub file: usize,
+    /// The number in that file.
+    pub row: RowNumber,
+}
+
+impl RowPlace {
+    /// A row of a source that is one file.
+    pub const fn of_one_file(row: RowNumber) -> Self {
+        RowPlace { file: 0, row }
+    }
+}
+
 /// An ascending set of row numbers, kept as ranges.
 ///
 /// A chunk's rows are nearly always one range; every row left out of it costs

@@ -226,7 +226,7 @@ fn read(
     rows: u64,
     progress: &mut dyn FnMut(GroupStep) -> ControlFlow<()>,
 ) -> Result<(), GroupError> {
-    let bytes = batch.offset + batch.bytes.len() as u64;
+    let bytes = batch.read_bytes;
     match progress(GroupStep::Read { rows, bytes }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(GroupError::Stopped),

@@ -133,7 +133,7 @@ pub fn survey(
             Ok(())
         })?;
         rows += batch.records.len() as u64;
-        let bytes = batch.offset + batch.bytes.len() as u64;
+        let bytes = batch.read_bytes;
         if progress(GroupStep::Read { rows, bytes }).is_break() {
             return Err(GroupError::Stopped);
         }

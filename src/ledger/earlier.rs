@@ -79,7 +79,10 @@ pub fn find_earlier(
         match look(&path) {
             Ok((run, known, tally)) => {
                 let same_org = same_id(&run.run.org.id, org_id);
-                let same_source = known.iter().map(original).any(|known| sources.contains(&known));
+                let same_source = known
+                    .iter()
+                    .flat_map(|source| std::iter::once(original(source)).chain(files_of(source)))
+                    .any(|known| sources.contains(&known));
                 let same_target =
                     run.run.object.eq_ignore_ascii_case(object) && run.run.operation == operation;
                 if same_org && same_source && same_target {
@@ -104,6 +107,14 @@ fn original(source: &SourceRecord) -> SourceIdentity {
         }
         _ => SourceIdentity { bytes: source.bytes, edge_digest: source.edge_digest.clone() },
     }
+}
+
+/// The files behind a source, each by itself.
+fn files_of(source: &SourceRecord) -> impl Iterator<Item = SourceIdentity> + '_ {
+    source
+        .files
+        .iter()
+        .map(|file| SourceIdentity { bytes: file.bytes, edge_digest: file.edge_digest.clone() })
 }
 
 fn look(path: &Path) -> Result<(StoredRun, Vec<SourceRecord>, Tally), LedgerError> {

@@ -39,9 +39,9 @@ pub use error::LedgerError;
 pub use file::Ledger;
 pub use lock::{RunLock, is_worked_on};
 pub use records::{
-    AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, ChunkState, JobError, NoteRecord,
-    OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepDetail, StepTimes, StoredAttempt,
-    StoredChunk, StoredRun,
+    AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, ChunkState, FileRecord, JobError,
+    NoteRecord, OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepDetail, StepTimes,
+    StoredAttempt, StoredChunk, StoredRun,
 };
 pub use shared::SharedLedger;
 

@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension as _, Row};
 use super::file::Ledger;
 use super::write::stored;
 use super::{
-    AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, ChunkState, JobError, LedgerError,
-    NoteRecord, OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepTimes, StoredAttempt,
-    StoredChunk, StoredRun,
+    AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, ChunkState, FileRecord, JobError,
+    LedgerError, NoteRecord, OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepTimes,
+    StoredAttempt, StoredChunk, StoredRun,
 };
 use crate::domain::{AttemptState, LineEnding, RowNumber, RowRanges, Tally};
 
@@ -31,7 +31,17 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when SQLite fails or the ledger is damaged.
     pub fn sources(&self) -> Result<Vec<SourceRecord>, LedgerError> {
-        self.all("SELECT * FROM source ORDER BY ordinal", [], source)
+        let mut sources = self.all("SELECT * FROM source ORDER BY ordinal", [], source)?;
+        // A ledger of an earlier release that is only looked at has none.
+        let knows_files = "SELECT 1 FROM sqlite_schema WHERE name = 'source_file'";
+        if self.all(knows_files, [], |_| Ok(()))?.is_empty() {
+            return Ok(sources);
+        }
+        for source in &mut sources {
+            let of_source = "SELECT * FROM source_file WHERE source = ?1 ORDER BY number";
+            source.files = self.all(of_source, [source.ordinal], file)?;
+        }
+        Ok(sources)
     }
 
     /// All chunks, in order.
@@ -194,6 +204,18 @@ fn source(row: &Row<'_>) -> Result<SourceRecord, LedgerError> {
         derivation: later::<String>(row, "derivation")?
             .map(|text| word("source.derivation", &text, |text| serde_json::from_str(text).ok()))
             .transpose()?,
+        files: Vec::new(),
+    })
+}
+
+fn file(row: &Row<'_>) -> Result<FileRecord, LedgerError> {
+    let path: String = get(row, "path")?;
+    Ok(FileRecord {
+        path: path.into(),
+        bytes: number(row, "bytes")?,
+        edge_digest: get(row, "edge_digest")?,
+        about: json("source_file.about", row, "about")?,
+        rows: optional_number(row, "rows")?,
     })
 }
 

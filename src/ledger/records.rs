@@ -132,6 +132,23 @@ pub struct SourceRecord {
     /// How the file was made from another one, if it was: a source in another
     /// order, or the rows of an earlier run. `None` for a file of the user's.
     pub derivation: Option<Value>,
+    /// The user's own files behind it, in order.
+    pub files: Vec<FileRecord>,
+}
+
+/// A file of the user's, which is a source or a part of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileRecord {
+    /// Where it is; relative to the run's folder if it lies there.
+    pub path: PathBuf,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Digest of its first and last megabyte, in hex.
+    pub edge_digest: String,
+    /// All the reader knows of it.
+    pub about: Value,
+    /// Its rows; `None` until it was read to its end.
+    pub rows: Option<u64>,
 }
 
 /// Where the body of a chunk or of an attempt is found again.

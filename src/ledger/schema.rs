@@ -123,6 +123,19 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE source ADD COLUMN derivation TEXT;
     ALTER TABLE run ADD COLUMN aborted_at TEXT;
     ",
+    // 3: sources of several files.
+    "
+    CREATE TABLE source_file (
+        source          INTEGER NOT NULL REFERENCES source (ordinal),
+        number          INTEGER NOT NULL,
+        path            TEXT NOT NULL,
+        bytes           INTEGER NOT NULL,
+        edge_digest     TEXT NOT NULL,
+        about           TEXT NOT NULL,
+        rows            INTEGER,
+        PRIMARY KEY (source, number)
+    ) STRICT, WITHOUT ROWID;
+    ",
 ];
 
 /// Brings a file to the newest version, in one exclusive transaction: a crash

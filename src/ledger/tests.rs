@@ -51,6 +51,7 @@ fn source() -> SourceRecord {
         plan: json!([{"header": "Name"}]),
         rows: None,
         derivation: None,
+        files: Vec::new(),
     }
 }
 

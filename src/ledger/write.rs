@@ -47,7 +47,12 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when SQLite fails or the ordinal is taken.
     pub fn record_source(&self, source: &SourceRecord) -> Result<(), LedgerError> {
-        self.connection()
+        let mut connection = self.connection();
+        let failed = || self.sql("take a source");
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed())?;
+        transaction
             .execute(
                 "INSERT INTO source (ordinal, path, bytes, modified, inode, edge_digest, header,
                     dialect, plan, rows, derivation)
@@ -66,7 +71,39 @@ impl Ledger {
                     source.derivation.as_ref().map(ToString::to_string),
                 ],
             )
-            .map_err(self.sql("take a source"))?;
+            .map_err(failed())?;
+        for (number, file) in source.files.iter().enumerate() {
+            transaction
+                .execute(
+                    "INSERT INTO source_file (source, number, path, bytes, edge_digest, about, rows)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        source.ordinal,
+                        stored(number as u64),
+                        file.path.to_string_lossy(),
+                        stored(file.bytes),
+                        file.edge_digest,
+                        file.about.to_string(),
+                        file.rows.map(stored),
+                    ],
+                )
+                .map_err(failed())?;
+        }
+        transaction.commit().map_err(failed())
+    }
+
+    /// Records how many rows a file of a source has, before a chunk is recorded
+    /// that holds rows behind it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when SQLite fails.
+    pub fn file_counted(&self, source: u32, number: usize, rows: u64) -> Result<(), LedgerError> {
+        self.connection()
+            .execute(
+                "UPDATE source_file SET rows = ?3 WHERE source = ?1 AND number = ?2",
+                params![source, stored(number as u64), stored(rows)],
+            )
+            .map_err(self.sql("take the end of a file"))?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::account::Account;
-use super::{Origin, StopReason};
+use super::{FilePart, Origin, StopReason};
 use crate::chunker::PlannedChunk;
 use crate::domain::{AttemptState, FailureGroups, JobInfo, JobState, Tally, Verdict};
 use crate::reconciler::WrittenFile;
@@ -55,6 +55,8 @@ pub struct LoadEnd {
     pub failures: FailureGroups,
     /// Rows of the source, once it was read to its end.
     pub source_rows: Option<u64>,
+    /// The files of the source, if it has several.
+    pub files: Vec<FilePart>,
     /// Result files that were written.
     pub result_files: Vec<WrittenFile>,
     /// What a person should know.

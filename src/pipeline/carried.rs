@@ -167,7 +167,7 @@ impl Carried {
 
     /// Opens the rows as they are sent, without the header line.
     pub(super) fn open_rows(&self, run: &Run) -> std::io::Result<Box<dyn Read + Send>> {
-        open_rows(&self.text, self.add_line_end, &*run.setup.source, &run.folder.spool_dir())
+        open_rows(&self.text, self.add_line_end, &run.setup.source, &run.folder.spool_dir())
     }
 
     /// The body for the uploader.
@@ -177,7 +177,7 @@ impl Carried {
         let header_line = plan.header_line();
         let line_end = self.add_line_end.map_or(0, |end| end.bytes().len());
         let length = header_line.len() as u64 + self.bytes + line_end as u64;
-        let source = Arc::clone(&setup.source);
+        let source = setup.source.clone();
         let (spool, carried) = (run.folder.spool_dir(), Arc::clone(self));
         ChunkBody {
             chunk: self.chunk.number,
@@ -196,7 +196,7 @@ impl Carried {
             body: UploadBody {
                 len: Some(length),
                 open: Arc::new(move || {
-                    open_body(&header_line, &carried.text, carried.add_line_end, &*source, &spool)
+                    open_body(&header_line, &carried.text, carried.add_line_end, &source, &spool)
                 }),
             },
         }
@@ -210,7 +210,7 @@ impl Carried {
             return Ok(());
         }
         let failed = |source| CarriedError::Read { chunk, source };
-        let source = &*run.setup.source;
+        let source = &run.setup.source;
         let mut text =
             open_rows(&self.text, None, source, &run.folder.spool_dir()).map_err(failed)?;
         let found = digest_of(&mut *text).map_err(failed)?;

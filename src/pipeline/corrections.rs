@@ -6,12 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::reader::{CsvOptions, CsvSource, open_csv};
+use super::original::Names;
+use crate::reader::{Source, SourceOptions};
 use crate::rows::{Cells, RawBatch, RowStream, SourceError, SourceRows as _, Stretch};
 use crate::transformer::Plan;
 
 /// The column that says which row is meant.
 pub(super) const ROW: &str = "bulkhaul__Row";
+
+/// The column that says which file it is in, where there are several.
+const SOURCE: &str = "bulkhaul__Source";
 
 /// Rows of a file that isn't in order: 32 bytes each.
 const MOST_ROWS: usize = 2_000_000;
@@ -24,10 +28,12 @@ pub enum CorrectionError {
     #[error("the corrected rows can't be read")]
     Source(#[from] SourceError),
     /// It doesn't say which rows it means.
-    #[error("{} has no column {ROW}, which says which row is meant", path.display())]
+    #[error("{} has no column {column}, which says which row is meant", path.display())]
     NoRowColumn {
         /// The file.
         path: PathBuf,
+        /// The column.
+        column: &'static str,
     },
     /// Columns that the source doesn't have.
     #[error("{} has columns that the source doesn't have: {}", path.display(), columns.join(", "))]
@@ -80,8 +86,11 @@ pub(super) type Corrected = Vec<(usize, Vec<u8>)>;
 
 /// A file of corrections.
 pub(super) struct Corrections {
-    source: CsvSource,
+    source: Source,
     row_column: usize,
+    /// The column that names the file, where there are several, and what leads
+    /// from there to a row of the source.
+    files: Option<(usize, Names)>,
     /// Columns here, and the column of the source each belongs to.
     columns: Vec<(usize, usize)>,
     places: Places,
@@ -117,11 +126,22 @@ impl Corrections {
         path: &Path,
         header: &[String],
         plan: &Plan,
+        names: &Names,
     ) -> Result<Self, CorrectionError> {
-        let source = open_csv(path, &CsvOptions::default())?;
+        let source = Source::open(&[path.to_owned()], &SourceOptions::default())?;
         let is_row = |name: &String| name.trim().eq_ignore_ascii_case(ROW);
         let Some(row_column) = source.header().iter().position(is_row) else {
-            return Err(CorrectionError::NoRowColumn { path: path.to_owned() });
+            return Err(CorrectionError::NoRowColumn { path: path.to_owned(), column: ROW });
+        };
+        let files = if names.files().len() > 1 {
+            let is_file = |name: &String| name.trim().eq_ignore_ascii_case(SOURCE);
+            let Some(column) = source.header().iter().position(is_file) else {
+                let path = path.to_owned();
+                return Err(CorrectionError::NoRowColumn { path, column: SOURCE });
+            };
+            Some((column, names.clone()))
+        } else {
+            None
         };
         let mut columns = Vec::new();
         let mut unknown = Vec::new();
@@ -146,7 +166,7 @@ impl Corrections {
             return Err(CorrectionError::UnknownColumns { path, columns: unknown });
         }
         let places = Places::Index(Vec::new());
-        let mut corrections = Corrections { source, row_column, columns, places };
+        let mut corrections = Corrections { source, row_column, files, columns, places };
         corrections.places = corrections.survey()?;
         Ok(corrections)
     }
@@ -173,8 +193,7 @@ impl Corrections {
                 ascends &= row > last;
                 last = row;
                 if places.len() < MOST_ROWS {
-                    let (start, end) =
-                        (batch.offset_of(record), batch.offset + u64::from(record.end));
+                    let (start, end) = batch.span_of(index);
                     places.push(Place { row, start, end, is_used: false });
                 } else {
                     overflows = true;
@@ -212,7 +231,13 @@ impl Corrections {
         let cell = self.cells(text).nth(self.row_column).map(|cell| cell.value());
         let row = cell.as_deref().and_then(|cell| std::str::from_utf8(cell).ok());
         let row = row.and_then(|text| text.trim().parse().ok()).filter(|row| *row > 0);
-        row.ok_or_else(|| self.faulty(record, format!("{ROW} is no row number")))
+        let row = row.ok_or_else(|| self.faulty(record, format!("{ROW} is no row number")))?;
+        let Some((column, names)) = &self.files else { return Ok(row) };
+        let file = self.cells(text).nth(*column).map(|cell| cell.value());
+        let file = file.as_deref().and_then(|cell| std::str::from_utf8(cell).ok());
+        let row = file.and_then(|file| names.row_at(file, row));
+        row.map(|row| row.0)
+            .ok_or_else(|| self.faulty(record, format!("{SOURCE} names no file of the source")))
     }
 
     /// Goes to the next row of a reading.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::RunFolder;
+use super::original::{Reopening, reopen};
 use crate::domain::{RowNumber, Tally};
 use crate::ledger::SourceRecord;
-use crate::reader::{CsvOptions, CsvSource, SourceIdentity, open_csv};
-use crate::rows::{GroupIndex, RowMap, SourceError, SourceRows as _};
+use crate::reader::{Source, SourceIdentity, SourceOptions};
+use crate::rows::{GroupIndex, RowMap, SourceError};
 
 /// How a source came about, as the ledger keeps it. File names are relative to
 /// the run's folder.
@@ -129,9 +130,7 @@ pub(super) struct Derived {
     pub(super) map: Arc<RowMap>,
     /// The original, where result files take their columns and order from it;
     /// `None` where they take them from the derived file.
-    pub(super) original: Option<Arc<CsvSource>>,
-    /// The name in `bulkhaul__Source`.
-    pub(super) name: PathBuf,
+    pub(super) original: Option<Source>,
     /// What a retry takes up.
     pub(super) retry: Option<RetryOf>,
 }
@@ -164,31 +163,26 @@ impl Derivation {
     pub(super) fn open(
         &self,
         folder: &RunFolder,
-        source: &CsvSource,
+        record: &SourceRecord,
+        options: &SourceOptions,
     ) -> Result<Option<Derived>, DerivedError> {
         let Some(map) = &self.map else { return Ok(None) };
         let map = open_map(folder, map)?;
-        let name = self
-            .original
-            .as_ref()
-            .map_or_else(|| source.path().to_owned(), |original| original.path.clone());
         let original = match &self.original {
             // Rows in another order than theirs are written by the original.
-            Some(original) if !map.is_ascending() => {
-                let dialect = source.dialect();
-                let options =
-                    CsvOptions { delimiter: Some(dialect.delimiter), ..CsvOptions::default() };
-                let opened = open_csv(&original.path, &options).map_err(DerivedError::Original)?;
-                if opened.identity() != &original.identity {
-                    let path = original.path.clone();
-                    return Err(DerivedError::Original(SourceError::Changed { path }));
-                }
-                Some(Arc::new(opened))
+            Some(_) if !map.is_ascending() => {
+                Some(reopen(record, folder, options).map_err(|error| match error {
+                    Reopening::Source(error) => DerivedError::Original(error),
+                    Reopening::Changed { path, .. } => {
+                        DerivedError::Original(SourceError::Changed { path })
+                    }
+                    Reopening::Unknown(error) => DerivedError::Unknown(error),
+                })?)
             }
             _ => None,
         };
         let retry = self.retry.clone();
-        Ok(Some(Derived { map: Arc::new(map), original, name, retry }))
+        Ok(Some(Derived { map: Arc::new(map), original, retry }))
     }
 
     /// Opens the index of its groups.

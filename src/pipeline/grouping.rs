@@ -14,8 +14,8 @@ use crate::grouper::{
     GROUPED_CSV, GROUPED_GROUPS, GROUPED_ROWS, GroupError, GroupOptions, GroupStep, GroupSurvey,
     KeyColumn, Keyed, index_in_place, regroup, survey,
 };
-use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::rows::{GroupIndex, SourceError, SourceRows as _, TemporaryFolder};
+use crate::reader::Source;
+use crate::rows::{Dialect, GroupIndex, SourceError, SourceRows as _, TemporaryFolder};
 use crate::transformer::{Plan, Problem};
 
 /// The word that turns grouping off.
@@ -97,7 +97,7 @@ pub(super) fn column(
 pub(super) struct Grouping<'a> {
     pub(super) request: &'a LoadRequest,
     pub(super) plan: &'a Plan,
-    pub(super) source: &'a Arc<CsvSource>,
+    pub(super) source: &'a Source,
     pub(super) sizing: ChunkSizing,
     pub(super) events: &'a SharedSink,
 }
@@ -138,17 +138,14 @@ impl Grouping<'_> {
             })?;
             (indexed.index, None)
         } else {
-            let mut head = Vec::new();
-            let mut text = self.source.bytes(0, self.source.data_start())?;
-            std::io::Read::read_to_end(&mut text, &mut head).map_err(folder)?;
+            let head = self.source.header_text()?;
             let line_ending = self.source.dialect().line_ending;
             let made = self.with_rows(&key, |keyed| {
                 regroup(&head, line_ending, keyed, &options, temporary.path(), &mut progress)
             })?;
             let derived = Derived {
                 map: Arc::new(made.map),
-                original: Some(Arc::clone(self.source)),
-                name: self.source.path().to_owned(),
+                original: Some(self.source.clone()),
                 retry: None,
             };
             (made.index, Some(derived))
@@ -180,12 +177,11 @@ impl Grouped {
     }
 
     /// Opens the source in its new order, where it lies now.
-    pub(super) fn open(&self, delimiter: u8) -> Result<Option<CsvSource>, SourceError> {
+    pub(super) fn open(&self, dialect: Dialect) -> Result<Option<Source>, SourceError> {
         if self.derived.is_none() {
             return Ok(None);
         }
-        let options = CsvOptions { delimiter: Some(delimiter), ..CsvOptions::default() };
-        open_csv(&self.folder.path().join(GROUPED_CSV), &options).map(Some)
+        Source::open_own(&self.folder.path().join(GROUPED_CSV), dialect).map(Some)
     }
 
     /// Moves the files into the run's folder. Gives what the ledger keeps, and

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::books::Books;
-use super::derived::Derivation;
+use super::derived::{Derivation, Derived};
 use super::grouping::absolute;
+use super::original::{Names, file_parts, known_records, records};
 use super::planner::{PlanTotals, plan_chunks};
 use super::preflight::alone;
 use super::results::write_results;
@@ -19,9 +20,10 @@ use super::{
 use crate::domain::{Event, Reason, SharedSink, Status, verdict};
 use crate::grouper::GROUPED_CSV;
 use crate::ledger::{
-    Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger, SourceRecord,
+    FileRecord, Ledger, LedgerError, OrgRecord, RunEnd, RunRecord, RunStatus, SharedLedger,
+    SourceRecord,
 };
-use crate::reader::{CsvOptions, CsvSource, open_csv};
+use crate::reader::Source;
 use crate::reconciler::WrittenFile;
 use crate::rows::SourceRows as _;
 
@@ -119,18 +121,30 @@ fn begin(
     command: serde_json::Value,
     started: jiff::Timestamp,
 ) -> Result<(Setup, SharedLedger, Option<u64>), PreflightError> {
+    let mut original = prepared.source.clone();
+    if let Some(spooled) = prepared.spooled.take() {
+        let path = spooled
+            .move_into(folder)
+            .map_err(|(path, source)| PreflightError::Rows { path, source })?;
+        let mut files = original.files();
+        for file in &mut files {
+            file.named.path.clone_from(&path);
+        }
+        original = Source::reopen(&files, &prepared.request.options)?;
+    }
     let moved = prepared.grouped.take().map(|grouped| grouped.move_into(folder)).transpose()?;
     let (mut derivation, mut groups, mut derived) = (None, None, None);
-    let mut source = Arc::clone(&prepared.source);
-    if let Some(moved) = moved {
-        let path = moved.derivation.path(folder, &folder.path().join(GROUPED_CSV));
-        if moved.derived.is_some() {
-            let delimiter = Some(source.dialect().delimiter);
-            let options = CsvOptions { delimiter, ..CsvOptions::default() };
-            source = Arc::new(open_csv(&path, &options)?);
+    let mut source = original.clone();
+    if let Some(mut moved) = moved {
+        if let Some(made) = &mut moved.derived {
+            source = Source::open_own(&folder.path().join(GROUPED_CSV), original.dialect())?;
+            made.original = made.original.take().map(|_| original.clone());
         }
         (derivation, groups, derived) = (Some(moved.derivation), Some(moved.index), moved.derived);
     }
+    let map = derived.as_ref().map(|derived: &Derived| Arc::clone(&derived.map));
+    let mut names = Names::of(&original, map);
+    let mut files = records(&original, folder);
     let retry = prepared.retry.take();
     let parent = retry.as_ref().map(|retry| retry.parent.clone());
     // The run whose rows they are stays locked until the ledger tells of this
@@ -138,12 +152,15 @@ fn begin(
     let mut _parent = None;
     if let Some(retry) = retry {
         let taken = retry.move_into(folder)?;
-        source = Arc::new(taken.source);
+        names = Names::known(&taken.files, Some(Arc::clone(&taken.derived.map)));
+        files = known_records(&taken.files, folder);
+        source = taken.source;
         (derivation, derived) = (Some(taken.derivation), Some(taken.derived));
         _parent = Some(taken.parent);
     }
     let ledger = alone(&prepared, || {
-        let made = Made { folder, source: &source, derivation: derivation.as_ref(), parent };
+        let derivation = derivation.as_ref();
+        let made = Made { folder, source: &source, files, derivation, parent };
         open_ledger(&prepared, made, command, started)
     })?;
     let rows = prepared.survey.as_ref().map(|survey| survey.sent);
@@ -153,6 +170,7 @@ fn begin(
         org: prepared.org,
         object: prepared.object.name,
         source,
+        names,
         plan: prepared.plan,
         sizing: prepared.sizing,
         derived,
@@ -172,7 +190,9 @@ fn settings(request: &LoadRequest, command: serde_json::Value) -> serde_json::Va
 /// What a run begins with in its folder.
 struct Made<'a> {
     folder: &'a RunFolder,
-    source: &'a CsvSource,
+    source: &'a Source,
+    /// The user's own files.
+    files: Vec<FileRecord>,
     derivation: Option<&'a Derivation>,
     /// The run whose rows are retried.
     parent: Option<String>,
@@ -184,7 +204,7 @@ fn open_ledger(
     command: serde_json::Value,
     started: jiff::Timestamp,
 ) -> Result<SharedLedger, LedgerError> {
-    let Made { folder, source, derivation, parent } = made;
+    let Made { folder, source, files, derivation, parent } = made;
     let identity = prepared.org.identity();
     let ledger = Ledger::create(
         &folder.ledger(),
@@ -224,6 +244,7 @@ fn open_ledger(
         plan: serde_json::to_value(&*prepared.plan).unwrap_or_default(),
         rows: None,
         derivation: derivation.map(|it| serde_json::to_value(it).unwrap_or_default()),
+        files,
     })?;
     Ok(SharedLedger::new(ledger))
 }
@@ -323,7 +344,9 @@ async fn end(
     }
     run.folder.tidy();
     let retry = run.setup.derived.as_ref().and_then(|derived| derived.retry.as_ref());
+    let sources = run.ledger.run(|ledger| ledger.sources()).await?;
     Ok(LoadEnd {
+        files: sources.first().map(file_parts).unwrap_or_default(),
         origin: retry.map(|retry| retry.origin_with(&tally, sent)),
         verdict,
         tally,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::StopReason;
+use super::original::Names;
 use super::recovery::Next;
 use super::results::Settled;
 use super::resume::Backlog;
@@ -23,7 +24,7 @@ use crate::chunker::{
 use crate::domain::{Event, FailureGroups, REJECTED, RowOutcome, Tally, error_chain};
 use crate::ledger::{Body, BodyKind, ChunkRecord, ChunkState};
 use crate::reconciler::OutcomeWriter;
-use crate::rows::{GroupIndex, RowMap, RowStream as _, SourceRows as _};
+use crate::rows::{GroupIndex, RowStream as _, SourceRows as _};
 use crate::transformer::Plan;
 
 /// What the planner came to.
@@ -58,16 +59,12 @@ pub(super) fn chunker_options(
 
 /// A chunker that heeds groups and tells rows of the original, where there are
 /// such.
-pub(super) fn in_order(
-    mut chunker: Chunker,
-    groups: Option<GroupIndex>,
-    map: Option<Arc<RowMap>>,
-) -> Chunker {
+pub(super) fn in_order(mut chunker: Chunker, groups: Option<GroupIndex>, names: &Names) -> Chunker {
     if let Some(groups) = groups {
         chunker = chunker.in_groups(groups);
     }
-    match map {
-        Some(map) => chunker.told_by(map),
+    match names.shared() {
+        Some(names) => chunker.told_by(names),
         None => chunker,
     }
 }
@@ -142,7 +139,7 @@ fn take_up(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result<
 fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result<(), ChunkError> {
     let setup = &run.setup;
     let request = &setup.request;
-    let source = Arc::clone(&setup.source);
+    let source = setup.source.clone();
     // Rows of the window that chunks were cut from already are not read again.
     // A derived source holds the rows of the window alone.
     let is_derived = setup.derived.is_some();
@@ -154,19 +151,21 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let first_number = backlog.chunks.last().map_or(1, |(number, _)| number + 1);
     let first_rows = request.canary_rows().filter(|_| first_number == 1);
     let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number, first_rows);
-    let map = setup.derived.as_ref().map(|derived| Arc::clone(&derived.map));
-    let chunker = Chunker::new(options, source, run.folder.spool_dir());
-    let mut chunker = in_order(chunker, setup.groups.clone(), map);
+    let chunker = Chunker::new(options, Arc::new(source), run.folder.spool_dir());
+    let mut chunker = in_order(chunker, setup.groups.clone(), &setup.names);
     let mut read = backlog.read;
+    let mut counted = Counted { run, files: run.setup.source.counted_files() };
     while let Some(batch) = rows.next_batch()? {
         if run.stop.is_asked() {
             return Ok(());
         }
+        counted.record()?;
         chunker.push(&batch, &setup.plan.apply(&batch), sink)?;
         read += batch.records.len() as u64;
-        let bytes = batch.offset + batch.bytes.len() as u64;
+        let bytes = batch.read_bytes;
         run.events.announce(Event::ReadProgress { bytes, rows: read });
     }
+    counted.record()?;
     chunker.finish(sink)?;
     sink.totals.read = read;
     sink.totals.exhausted = true;
@@ -178,6 +177,36 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let (to_send, chunks) = run.with_books(|books| (books.to_send, books.chunks));
     run.events.announce(Event::SourceExhausted { rows: read, to_send, chunks });
     Ok(())
+}
+
+/// Tells the ledger how many rows files have, before chunks are recorded that
+/// hold rows behind them: a later process names rows by that.
+struct Counted<'a> {
+    run: &'a Run,
+    /// Files it knows of.
+    files: usize,
+}
+
+impl Counted<'_> {
+    fn record(&mut self) -> Result<(), ChunkError> {
+        // The files of a derived source are not those of the user.
+        if self.run.setup.derived.is_some() {
+            return Ok(());
+        }
+        let source = &self.run.setup.source;
+        if source.counted_files() == self.files {
+            return Ok(());
+        }
+        let ledger = self.run.ledger.blocking();
+        for (number, file) in source.files().iter().enumerate().skip(self.files) {
+            let Some(rows) = file.rows else { break };
+            ledger
+                .file_counted(SOURCE, number, rows)
+                .map_err(|error| ChunkError::Sink(io::Error::other(error)))?;
+            self.files = number + 1;
+        }
+        Ok(())
+    }
 }
 
 /// Takes what the chunker gives: outcomes of rejected rows to their file,

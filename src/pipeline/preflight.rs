@@ -9,16 +9,18 @@ use std::sync::Arc;
 use super::LoadRequest;
 use super::folder::private_file;
 use super::grouping::{self, Grouped, Grouping, GroupingError};
+use super::original::Names;
 use super::planner::{chunker_options, in_order};
 use super::retry::PreparedRetry;
+use super::standard_input::SpooledInput;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Chunker, Duplicates, Rehearsal, rehearse_with};
 use crate::domain::{
     Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
 };
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
-use crate::reader::{CsvOptions, CsvSource, open_csv};
-use crate::rows::{RowMap, SourceError, SourceRows as _};
+use crate::reader::Source;
+use crate::rows::{RowNames as _, SourceError, SourceRows as _};
 use crate::salesforce::{CallError, Limits, Org};
 use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
 
@@ -95,7 +97,9 @@ pub struct Prepared {
     /// The object as this user sees it.
     pub object: ObjectDescription,
     /// The source, openable again.
-    pub source: Arc<CsvSource>,
+    pub source: Source,
+    /// The standard input as a file, if that is the source.
+    pub(super) spooled: Option<SpooledInput>,
     /// What is sent of each row.
     pub plan: Arc<Plan>,
     /// The source in groups, where rows of one parent stay together.
@@ -132,27 +136,27 @@ pub enum PreflightError {
         nearest: Option<String>,
     },
     /// Header, object and operation don't fit.
-    #[error("{} can't be loaded as it is", source_name.display())]
+    #[error("{source_name} can't be loaded as it is")]
     Problems {
         /// The source.
-        source_name: PathBuf,
+        source_name: String,
         /// All of them.
         problems: Vec<Problem>,
     },
     /// Rows share a key and nobody said what to do with them.
     #[error(
         "rows that repeat the {key} of an earlier row of their chunk: {rows}, the first of them \
-         row {row} that of row {twin}"
+         {row} that of {twin}"
     )]
     DuplicateKeys {
         /// Rows that repeat a key.
         rows: u64,
         /// The key column.
         key: String,
-        /// The first such row.
-        row: u64,
-        /// The row it repeats.
-        twin: u64,
+        /// The first such row, in words.
+        row: String,
+        /// The row it repeats, in words.
+        twin: String,
     },
     /// The day's allowance does not suffice.
     #[error(
@@ -204,50 +208,50 @@ pub enum PreflightError {
 /// [`PreflightError`]; nothing was sent.
 pub async fn prepare(
     request: LoadRequest,
+    spooled: Option<SpooledInput>,
     org: Org,
     events: SharedSink,
 ) -> Result<Prepared, PreflightError> {
-    let source = {
-        let path = request.source.clone();
-        let options = CsvOptions { delimiter: request.delimiter, ..CsvOptions::default() };
-        blocking(move || open_csv(&path, &options)).await??
-    };
-    prepare_source(request, Arc::new(source), None, org, events).await
+    let (sources, options) = (request.sources.clone(), request.options.clone());
+    let (source, spooled) = blocking(move || match spooled {
+        Some(spooled) => {
+            let source = spooled.open(&options);
+            (source, Some(spooled))
+        }
+        None => (Source::open(&sources, &options), None),
+    })
+    .await?;
+    let source = source?;
+    let names = Names::of(&source, None);
+    let prepared = prepare_source(request, source, names, org, events).await?;
+    Ok(Prepared { spooled, ..prepared })
 }
 
-/// As [`prepare`], for a source that is open already. `map` tells the rows of
-/// the original where it was made from another file.
+/// As [`prepare`], for a source that is open already, whose rows people know by
+/// these names.
 ///
 /// # Errors
 /// [`PreflightError`]; nothing was sent.
 pub(super) async fn prepare_source(
     mut request: LoadRequest,
-    source: Arc<CsvSource>,
-    map: Option<Arc<RowMap>>,
+    source: Source,
+    names: Names,
     org: Org,
     events: SharedSink,
 ) -> Result<Prepared, PreflightError> {
     let object = describe(&org, &request.object).await?;
     check_assignment_rule(&request, &object)?;
     let unreadable = {
-        let (request, source) = (request.clone(), Arc::clone(&source));
+        let (request, source) = (request.clone(), source.clone());
         let (org_id, object) = (org.identity().org_id.clone(), object.name.clone());
         blocking(move || refuse_accidental_repeat(&request, &org_id, &source, &object)).await??
     };
     let plan = Arc::new(compile_plan(&request, &org, &source, &object).await?);
 
     let bytes = source.identity().bytes;
-    // By the file's size even when its rows are counted below, so that the
-    // rehearsal has the very borders of the run.
-    let sizing = ChunkSizing::for_source(
-        request.limit.map(|limit| limit.min(bytes)),
-        bytes,
-        request.lanes,
-        request.chunk_rows,
-        request.chunk_bytes,
-    );
+    let sizing = sizing(&request, &source);
     let grouped = group(&request, &plan, &object, &source, sizing, &events).await?;
-    let cut = Cut { source: &source, map, plan: &plan, sizing, grouped: grouped.as_ref() };
+    let cut = Cut { source: &source, names, plan: &plan, sizing, grouped: grouped.as_ref() };
     let survey = if request.scan || bytes <= SCAN_UP_TO {
         let survey = run_survey(&request, &cut, Arc::clone(&events)).await?;
         let rows = survey.sent;
@@ -264,11 +268,16 @@ pub(super) async fn prepare_source(
     if let Some(survey) = survey.as_ref().filter(|_| request.duplicates.is_none())
         && let Some((row, twin)) = survey.duplicate_example
     {
+        let named = |row| {
+            // The example has the numbers of the original already.
+            let names = Names::of(&source, None);
+            names.name_of(row).unwrap_or_else(|_| format!("row {row}"))
+        };
         return Err(PreflightError::DuplicateKeys {
             rows: survey.duplicates,
             key: key_name(&plan),
-            row: row.0,
-            twin: twin.0,
+            row: named(row),
+            twin: named(twin),
         });
     }
 
@@ -278,7 +287,7 @@ pub(super) async fn prepare_source(
         Err(error) if error.status == Some(403) && !error.is_allowance() => None,
         Err(error) => return Err(error.into()),
     };
-    let estimate = estimate(&request, survey.as_ref(), bytes, &sizing);
+    let estimate = estimate(&request, survey.as_ref(), source.text_bytes(), &sizing);
     for allowance in allowances(&estimate, limits.as_ref(), &org, request.reserve) {
         if estimate.counted && allowance.remaining < allowance.needed {
             return Err(PreflightError::Allowance { allowance });
@@ -291,6 +300,7 @@ pub(super) async fn prepare_source(
         limits.is_some(),
         &allowances(&estimate, limits.as_ref(), &org, request.reserve),
     );
+    notes.extend(source.notes().iter().cloned());
     notes.extend(grouped.as_ref().map(Grouped::forecast));
     notes.extend(unreadable);
     Ok(Prepared {
@@ -298,6 +308,7 @@ pub(super) async fn prepare_source(
         org,
         object,
         source,
+        spooled: None,
         plan,
         grouped,
         retry: None,
@@ -307,6 +318,19 @@ pub(super) async fn prepare_source(
         limits,
         notes,
     })
+}
+
+/// How chunks are sized: by what is known without reading the source even when
+/// its rows are counted before the start, so that the rehearsal has the very
+/// borders of the run, and a resume those of its first process.
+pub(super) fn sizing(request: &LoadRequest, source: &Source) -> ChunkSizing {
+    let bytes = source.text_bytes();
+    let rows = match (source.known_rows(), request.limit) {
+        (Some(rows), limit) => Some(limit.map_or(rows, |limit| limit.min(rows))),
+        (None, limit) => limit.map(|limit| limit.min(bytes)),
+    };
+    let (lanes, most) = (request.lanes, request.chunk_rows);
+    ChunkSizing::for_source(rows, bytes, lanes, most, request.chunk_bytes)
 }
 
 /// Decides how many rows are sent ahead where the user did not; whether that
@@ -365,20 +389,21 @@ pub(super) fn alone<T>(
 fn refuse_accidental_repeat(
     request: &LoadRequest,
     org_id: &str,
-    source: &CsvSource,
+    source: &Source,
     object: &str,
 ) -> Result<Vec<String>, PreflightError> {
     if request.again {
         return Ok(Vec::new());
     }
-    let identity = source.identity();
-    let earlier = ledger::find_earlier(
-        &request.runs_dir,
-        &[SourceIdentity { bytes: identity.bytes, edge_digest: identity.digest.clone() }],
-        org_id,
-        object,
-        request.operation,
-    )?;
+    let known = |identity: &crate::reader::SourceIdentity| SourceIdentity {
+        bytes: identity.bytes,
+        edge_digest: identity.digest.clone(),
+    };
+    // Each file by itself as well: it may have been loaded with others.
+    let mut sources = vec![known(source.identity())];
+    sources.extend(source.files().iter().map(|file| known(&file.identity)));
+    let earlier =
+        ledger::find_earlier(&request.runs_dir, &sources, org_id, object, request.operation)?;
     // A finished upsert or update may run every night; a finished insert would
     // double its rows, and an unfinished run may still be at work.
     if let Some(run) = earlier.runs.into_iter().find(EarlierRun::forbids_another) {
@@ -400,7 +425,7 @@ fn refuse_accidental_repeat(
 async fn compile_plan(
     request: &LoadRequest,
     org: &Org,
-    source: &CsvSource,
+    source: &Source,
     object: &ObjectDescription,
 ) -> Result<Plan, PreflightError> {
     let spec = LoadSpec {
@@ -423,7 +448,7 @@ async fn compile_plan(
     let mut find =
         |name: &str| parents.iter().find(|parent| parent.name.eq_ignore_ascii_case(name)).cloned();
     compile(&spec, source.header(), source.dialect(), &mut find).map_err(|problems| {
-        PreflightError::Problems { source_name: request.source.clone(), problems }
+        PreflightError::Problems { source_name: request.source_name(), problems }
     })
 }
 
@@ -442,7 +467,7 @@ fn check_assignment_rule(
         return Ok(());
     };
     Err(PreflightError::Problems {
-        source_name: request.source.clone(),
+        source_name: request.source_name(),
         problems: vec![Problem { message, hint: None }],
     })
 }
@@ -472,16 +497,16 @@ async fn group(
     request: &LoadRequest,
     plan: &Arc<Plan>,
     object: &ObjectDescription,
-    source: &Arc<CsvSource>,
+    source: &Source,
     sizing: ChunkSizing,
     events: &SharedSink,
 ) -> Result<Option<Grouped>, PreflightError> {
     let column = grouping::column(request, plan, object, source.header()).map_err(|problem| {
-        PreflightError::Problems { source_name: request.source.clone(), problems: vec![problem] }
+        PreflightError::Problems { source_name: request.source_name(), problems: vec![problem] }
     })?;
     let Some(column) = column else { return Ok(None) };
     let (request, plan) = (request.clone(), Arc::clone(plan));
-    let (source, events) = (Arc::clone(source), Arc::clone(events));
+    let (source, events) = (source.clone(), Arc::clone(events));
     let grouped = blocking(move || {
         let grouping =
             Grouping { request: &request, plan: &plan, source: &source, sizing, events: &events };
@@ -492,9 +517,9 @@ async fn group(
 
 /// What chunks are cut from.
 struct Cut<'a> {
-    source: &'a Arc<CsvSource>,
-    /// What leads back to the file it was made from.
-    map: Option<Arc<RowMap>>,
+    source: &'a Source,
+    /// How people know its rows.
+    names: Names,
     plan: &'a Arc<Plan>,
     sizing: ChunkSizing,
     grouped: Option<&'a Grouped>,
@@ -505,9 +530,9 @@ async fn run_survey(
     cut: &Cut<'_>,
     events: SharedSink,
 ) -> Result<Rehearsal, PreflightError> {
-    let &Cut { source, ref map, plan, sizing, grouped } = cut;
+    let &Cut { source, ref names, plan, sizing, grouped } = cut;
     let other_order = match grouped {
-        Some(grouped) => grouped.open(source.dialect().delimiter)?,
+        Some(grouped) => grouped.open(source.dialect())?,
         None => None,
     };
     // A derived source holds the rows of the window alone.
@@ -522,11 +547,14 @@ async fn run_survey(
     let total = source.identity().bytes;
     let index = grouped.map(|grouped| grouped.index.clone());
     let in_groups = grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
-    let map = in_groups.or_else(|| map.clone());
+    let names = match in_groups {
+        Some(map) => Names::of(source, Some(map)),
+        None => names.clone(),
+    };
     let found = blocking(move || {
-        let chunker = in_order(Chunker::dry(options), index, map);
+        let chunker = in_order(Chunker::dry(options), index, &names);
         rehearse_with(chunker, &mut rows, &mut |batch| {
-            let bytes = batch.offset + batch.bytes.len() as u64;
+            let bytes = batch.read_bytes;
             events.announce(Event::ScanProgress { bytes, total });
             plan.apply(batch)
         })

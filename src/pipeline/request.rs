@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunker::Duplicates;
 use crate::domain::{FailureLimit, Operation};
+use crate::reader::SourceOptions;
 use crate::transformer::EmptyMeans;
 
 /// What the user asked `load` for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoadRequest {
-    /// The source file.
-    pub source: PathBuf,
+    /// Files, folders and patterns that are the source; `-` alone is the
+    /// standard input.
+    pub sources: Vec<PathBuf>,
+    /// How they are to be read.
+    pub options: SourceOptions,
     /// Object by API name, in any letter case.
     pub object: String,
     /// What happens with the rows.
@@ -41,8 +45,6 @@ pub struct LoadRequest {
     pub assignment_rule: Option<String>,
     /// What happens with rows that share a key; `None` refuses them.
     pub duplicates: Option<Duplicates>,
-    /// The delimiter, where it was given.
-    pub delimiter: Option<u8>,
     /// Split the source through first even when it is large.
     pub scan: bool,
     /// Load again what was loaded before.
@@ -68,6 +70,16 @@ pub struct LoadRequest {
 }
 
 impl LoadRequest {
+    /// What the source is called where it is told.
+    pub fn source_name(&self) -> String {
+        match self.sources.as_slice() {
+            [one] if one.as_os_str() == "-" => "standard input".to_owned(),
+            [one] => one.display().to_string(),
+            [first, rest @ ..] => format!("{} and {} more", first.display(), rest.len()),
+            [] => "nothing".to_owned(),
+        }
+    }
+
     /// Rows of the first chunk, if it is sent ahead.
     pub(super) fn canary_rows(&self) -> Option<u64> {
         self.canary.filter(|&rows| rows > 0)

@@ -14,7 +14,7 @@ use super::StopReason;
 use super::derived::Derived;
 use super::run::Run;
 use crate::domain::{Event, RowNumber, error_chain};
-use crate::reader::CsvSource;
+use crate::reader::Source;
 use crate::reconciler::{MergedOutcomes, ResultFiles, SourceOrder, WrittenFile};
 use crate::rows::{SourceRows as _, Stretch};
 
@@ -45,16 +45,15 @@ fn write_in_order(
     mut settled: mpsc::Receiver<Settled>,
 ) -> Result<Vec<WrittenFile>, LoadError> {
     let setup = &run.setup;
-    let source = &*setup.source;
+    let source = &setup.source;
     let original = setup.derived.as_ref().and_then(|derived| derived.original.as_ref());
-    let path = setup.derived.as_ref().map_or(source.path(), |derived| &derived.name);
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let names = setup.names.files();
     let mut files = ResultFiles::create(run.folder.path(), source.header(), &|name| {
         let columns = &setup.plan.columns;
         columns.iter().find(|column| column.name == name).map(|column| column.header.clone())
     })?;
     if let (Some(derived), Some(original)) = (&setup.derived, original) {
-        write_sorted(run, &mut files, &name, derived, original, settled)?;
+        write_sorted(run, &mut files, derived, original, settled)?;
         return Ok(files.finish()?);
     }
     // Chunks that wait for one before them; some 200 bytes each, of which a
@@ -65,8 +64,8 @@ fn write_in_order(
         waiting.insert(chunk.number, chunk);
         while let Some(ready) = waiting.remove(&next) {
             let mut outcomes = MergedOutcomes::open(&ready.outcomes)?;
-            let number_of = |row| run.row_of(row);
-            let appended = files.append(&name, source, ready.stretch, &mut outcomes, &number_of)?;
+            let place_of = |row| setup.names.place_of(row);
+            let appended = files.append(&names, source, ready.stretch, &mut outcomes, &place_of)?;
             if appended.missing > 0 {
                 return Err(LoadError::Stage(format!(
                     "{} rows of chunk {next} have no outcome",
@@ -86,9 +85,8 @@ fn write_in_order(
 fn write_sorted(
     run: &Arc<Run>,
     files: &mut ResultFiles,
-    name: &str,
     derived: &Derived,
-    original: &CsvSource,
+    original: &Source,
     mut settled: mpsc::Receiver<Settled>,
 ) -> Result<(), LoadError> {
     let mut order =
@@ -97,13 +95,11 @@ fn write_sorted(
         order.push(&mut MergedOutcomes::open(&chunk.outcomes)?)?;
     }
     let mut outcomes = order.finish()?;
-    let whole = Stretch {
-        start: original.data_start(),
-        end: original.identity().bytes,
-        first_row: RowNumber(1),
-    };
+    let whole = Stretch { start: 0, end: original.end(), first_row: RowNumber(1) };
     // Rows without an outcome are pending, or outside --skip and --limit.
-    let appended = files.append(name, original, whole, &mut outcomes, &|row| row)?;
+    let names = &run.setup.names;
+    let place_of = |row| names.place_in_original(row);
+    let appended = files.append(&names.files(), original, whole, &mut outcomes, &place_of)?;
     let rows = appended.tally.settled();
     run.events.announce(Event::ResultsWritten { rows });
     Ok(())

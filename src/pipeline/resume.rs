@@ -15,16 +15,17 @@ use super::account::{Account, AccountError};
 use super::books::Books;
 use super::derived::{Derivation, Derived, DerivedError};
 use super::load::drive;
+use super::original::{Names, Reopening, known, reopen};
+use super::preflight::sizing;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
-use crate::chunker::ChunkSizing;
 use crate::domain::{AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
 };
-use crate::reader::{CsvOptions, CsvSource, open_csv};
+use crate::reader::{Source, SourceOptions};
 use crate::rows::{GroupIndex, SourceError, Stretch};
 use crate::salesforce::{CallError, Org};
 use crate::transformer::Plan;
@@ -248,8 +249,18 @@ impl OpenRun {
     pub async fn prepare(self, org: Org, overrides: Overrides) -> Result<Resumable, ResumeError> {
         self.check_org(&org)?;
         let looked = tokio::task::spawn_blocking(move || look(self)).await;
-        let Looked { open, source, derived, groups, plan, account, chunks, attempts, sources } =
-            looked.map_err(|_| ResumeError::Interrupted)??;
+        let Looked {
+            open,
+            source,
+            names,
+            derived,
+            groups,
+            plan,
+            account,
+            chunks,
+            attempts,
+            sources,
+        } = looked.map_err(|_| ResumeError::Interrupted)??;
         let facts = facts(&chunks, &attempts);
         let answers = ask(&org, &facts).await?;
         let says = |job: &str| answers.get(job).copied().unwrap_or(OrgSays::Nothing);
@@ -260,7 +271,7 @@ impl OpenRun {
             read: chunks.iter().map(|chunk| chunk.chunk.read).sum(),
             from: last.map(|last| Stretch {
                 start: last.end,
-                end: source.identity().bytes,
+                end: source.end(),
                 first_row: last.last_row.plus(1),
             }),
             exhausted,
@@ -295,7 +306,8 @@ impl OpenRun {
             open,
             org,
             request,
-            source: Arc::new(source),
+            source,
+            names,
             derived,
             groups,
             plan: Arc::new(plan),
@@ -312,7 +324,8 @@ impl OpenRun {
 /// What was found on this machine.
 struct Looked {
     open: OpenRun,
-    source: CsvSource,
+    source: Source,
+    names: Names,
     derived: Option<Derived>,
     groups: Option<GroupIndex>,
     plan: Plan,
@@ -330,16 +343,24 @@ fn look(open: OpenRun) -> Result<Looked, ResumeError> {
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
     let derivation = Derivation::of(record)?;
-    let source = open_source(record, derivation.as_ref(), &open.folder, &plan)?;
+    let options = &open.request.options;
+    let source = open_source(record, derivation.as_ref(), &open.folder, &plan, options)?;
     let (derived, groups) = match &derivation {
         Some(derivation) => {
-            (derivation.open(&open.folder, &source)?, derivation.groups(&open.folder)?)
+            (derivation.open(&open.folder, record, options)?, derivation.groups(&open.folder)?)
         }
         None => (None, None),
     };
+    let names = match &derived {
+        None => Names::of(&source, None),
+        Some(derived) => {
+            let files = known(record, &open.folder).map_err(DerivedError::Unknown)?;
+            Names::known(&files, Some(Arc::clone(&derived.map)))
+        }
+    };
     let account = Account::read(&open.ledger, &open.folder)?;
     let (chunks, attempts) = (open.ledger.chunks()?, open.ledger.attempts()?);
-    Ok(Looked { open, source, derived, groups, plan, account, chunks, attempts, sources })
+    Ok(Looked { open, source, names, derived, groups, plan, account, chunks, attempts, sources })
 }
 
 /// Opens the source again and refuses one that was changed.
@@ -348,27 +369,24 @@ pub(super) fn open_source(
     derivation: Option<&Derivation>,
     folder: &RunFolder,
     plan: &Plan,
-) -> Result<CsvSource, ResumeError> {
-    let is_ours = derivation.is_some_and(|derivation| derivation.map.is_some());
-    let path = match derivation {
-        Some(derivation) => derivation.path(folder, &record.path),
-        None => record.path.clone(),
+    options: &SourceOptions,
+) -> Result<Source, ResumeError> {
+    let is_derived = derivation.is_some_and(|derivation| derivation.map.is_some());
+    let Some(derivation) = derivation.filter(|_| is_derived) else {
+        return reopen(record, folder, options).map_err(|error| match error {
+            Reopening::Source(error) => ResumeError::Source(error),
+            Reopening::Changed { path, what } => ResumeError::SourceChanged { path, what },
+            Reopening::Unknown(source) => ResumeError::Settings { what: "files", source },
+        });
     };
-    let options = CsvOptions { delimiter: Some(plan.source.delimiter), ..CsvOptions::default() };
-    let source = open_csv(&path, &options).map_err(ResumeError::Source)?;
+    let path = derivation.path(folder, &record.path);
+    let source = Source::open_own(&path, plan.source).map_err(ResumeError::Source)?;
     let now = source.identity();
-    let modified = now.modified_ns.and_then(|ns| Timestamp::from_nanosecond(i128::from(ns)).ok());
+    // A run folder may be moved, so time and inode tell nothing.
     let what = if now.bytes != record.bytes {
         "its size"
     } else if now.digest != record.edge_digest {
         "its content"
-    } else if is_ours {
-        // A run folder may be moved.
-        return Ok(source);
-    } else if modified != record.modified {
-        "its time of change"
-    } else if now.inode != record.inode {
-        "it is another file of the same content"
     } else {
         return Ok(source);
     };
@@ -483,7 +501,8 @@ pub struct Resumable {
     /// Its settings, with what was changed.
     pub request: LoadRequest,
     /// Its source, which is what it was.
-    pub source: Arc<CsvSource>,
+    pub source: Source,
+    names: Names,
     derived: Option<Derived>,
     groups: Option<GroupIndex>,
     /// What is sent of each row.
@@ -575,6 +594,7 @@ pub(super) fn take_up(
         org,
         request,
         source,
+        names,
         derived,
         groups,
         plan,
@@ -588,13 +608,7 @@ pub(super) fn take_up(
     let started = open.stored.run.started_at;
     let books = books(account, &chunks, &attempts);
     let bytes = source.identity().bytes;
-    let sizing = ChunkSizing::for_source(
-        request.limit.map(|limit| limit.min(bytes)),
-        bytes,
-        request.lanes,
-        request.chunk_rows,
-        request.chunk_bytes,
-    );
+    let sizing = sizing(&request, &source);
     events.announce(Event::RunStarted {
         run_id: open.folder.id.clone(),
         folder: open.folder.path().display().to_string(),
@@ -607,6 +621,7 @@ pub(super) fn take_up(
         request,
         org,
         source,
+        names,
         plan,
         sizing,
         derived,

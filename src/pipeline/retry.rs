@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::account::{Account, AccountError};
 use super::corrections::CorrectionError;
-use super::derived::{Derivation, Derived, Origin, Original, RetryOf};
+use super::derived::{Derivation, Derived, DerivedError, Origin, Original, RetryOf};
 use super::grouping::{NONE, absolute};
+use super::original::{Names, known};
 use super::preflight::prepare_source;
 use super::resume::{OpenRun, open_source};
 use super::retry_rows::{Choosing, Chosen};
@@ -20,9 +21,9 @@ use super::{LoadRequest, PreflightError, Prepared, ResumeError, RunFolder};
 use crate::chunker::Duplicates;
 use crate::domain::{FailureLimit, SharedSink};
 use crate::ledger::{LedgerError, RunStatus};
-use crate::reader::{CsvOptions, CsvSource, open_csv};
+use crate::reader::{KnownFile, Source};
 use crate::reconciler::OutcomeError;
-use crate::rows::{RowMap, SourceError, SourceRows as _, TemporaryFolder};
+use crate::rows::{Dialect, RowMap, SourceError, SourceRows as _, TemporaryFolder};
 use crate::salesforce::Org;
 use crate::transformer::Plan;
 
@@ -143,23 +144,25 @@ pub(super) struct PreparedRetry {
     folder: TemporaryFolder,
     derivation: Derivation,
     retry: RetryOf,
-    name: PathBuf,
-    delimiter: u8,
+    /// The user's own files.
+    files: Vec<KnownFile>,
+    dialect: Dialect,
 }
 
 /// The rows of a retry in its run folder.
 pub(super) struct Taken {
-    pub(super) source: CsvSource,
+    pub(super) source: Source,
     pub(super) derivation: Derivation,
     pub(super) derived: Derived,
+    /// The user's own files.
+    pub(super) files: Vec<KnownFile>,
     /// The run whose rows they are, with its lock.
     pub(super) parent: OpenRun,
 }
 
 impl PreparedRetry {
-    fn open(&self, folder: &Path) -> Result<(CsvSource, Arc<RowMap>), PreflightError> {
-        let options = CsvOptions { delimiter: Some(self.delimiter), ..CsvOptions::default() };
-        let source = open_csv(&folder.join(RETRY_CSV), &options)?;
+    fn open(&self, folder: &Path) -> Result<(Source, Arc<RowMap>), PreflightError> {
+        let source = Source::open_own(&folder.join(RETRY_CSV), self.dialect)?;
         let path = folder.join(RETRY_ROWS);
         let map = RowMap::open(&path).map_err(|source| PreflightError::Rows { path, source })?;
         Ok((source, Arc::new(map)))
@@ -174,8 +177,9 @@ impl PreparedRetry {
                 .map_err(|source| PreflightError::Rows { path, source })?;
         }
         let (source, map) = self.open(folder.path())?;
-        let derived = Derived { map, original: None, name: self.name, retry: Some(self.retry) };
-        Ok(Taken { source, derivation: self.derivation, derived, parent: self.lock })
+        let derived = Derived { map, original: None, retry: Some(self.retry) };
+        let PreparedRetry { derivation, files, lock, .. } = self;
+        Ok(Taken { source, derivation, derived, files, parent: lock })
     }
 }
 
@@ -201,8 +205,8 @@ pub async fn prepare_retry(
     let chosen = tokio::task::spawn_blocking(move || choose(parent, wish)).await;
     let (retry, chosen) = chosen.map_err(|_| RetryError::Interrupted)??;
     let (source, map) = retry.open(retry.folder.path())?;
-    let request = LoadRequest { delimiter: Some(retry.delimiter), ..request };
-    let mut prepared = prepare_source(request, Arc::new(source), Some(map), org, events).await?;
+    let names = Names::known(&retry.files, Some(map));
+    let mut prepared = prepare_source(request, source, names, org, events).await?;
     prepared.notes.insert(0, told(&id, &chosen));
     prepared.retry = Some(retry);
     Ok(prepared)
@@ -239,11 +243,18 @@ fn choose(parent: OpenRun, wish: Wish) -> Result<(PreparedRetry, Chosen), RetryE
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
     let derivation = Derivation::of(record).map_err(ResumeError::from)?;
-    let source = open_source(record, derivation.as_ref(), parent.folder(), &plan)?;
+    let options = &parent.request().options;
+    let source = open_source(record, derivation.as_ref(), parent.folder(), &plan, options)?;
     let derived = match &derivation {
-        Some(derivation) => derivation.open(parent.folder(), &source).map_err(ResumeError::from)?,
+        Some(derivation) => {
+            derivation.open(parent.folder(), record, options).map_err(ResumeError::from)?
+        }
         None => None,
     };
+    let files = known(record, parent.folder()).map_err(DerivedError::Unknown);
+    let files = files.map_err(ResumeError::from)?;
+    let map = derived.as_ref().map(|derived| Arc::clone(&derived.map));
+    let names = Names::known(&files, map);
     // Every outcome file is held against the ledger before one is believed.
     let account = Account::read(ledger, parent.folder())?;
     let path = wish.runs_dir.join(format!(".retry-{id}"));
@@ -253,6 +264,7 @@ fn choose(parent: OpenRun, wish: Wish) -> Result<(PreparedRetry, Chosen), RetryE
         parent: &parent,
         source: &source,
         derived: derived.as_ref(),
+        names: &names,
         plan: &plan,
         wish: &wish,
     };
@@ -279,7 +291,6 @@ fn choose(parent: OpenRun, wish: Wish) -> Result<(PreparedRetry, Chosen), RetryE
         path: absolute(source.path()),
         identity: source.identity().clone(),
     });
-    let name = original.path.clone();
     let derivation = Derivation {
         kind: "retry".to_owned(),
         original: Some(original),
@@ -288,9 +299,9 @@ fn choose(parent: OpenRun, wish: Wish) -> Result<(PreparedRetry, Chosen), RetryE
         group_by: None,
         retry: Some(retry.clone()),
     };
-    let delimiter = source.dialect().delimiter;
+    let dialect = source.dialect();
     let prepared =
-        PreparedRetry { parent: id, lock: parent, folder, derivation, retry, name, delimiter };
+        PreparedRetry { parent: id, lock: parent, folder, derivation, retry, files, dialect };
     Ok((prepared, chosen))
 }
 

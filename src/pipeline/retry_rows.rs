@@ -5,7 +5,7 @@
 //! the run (I6).
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Read as _, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,13 +13,14 @@ use super::RunFolder;
 use super::corrections::{Corrected, CorrectionError, Corrections};
 use super::derived::Derived;
 use super::folder::private_file;
+use super::original::Names;
 use super::resume::OpenRun;
 use super::retried::RetriedRows;
 use super::retry::{Left, RETRY_CSV, RETRY_ROWS, RetryError, Wish};
 use super::window::Window;
 use crate::domain::{Fate, RowNumber, RowOutcome, Tally};
 use crate::ledger::{ChunkState, StoredAttempt, StoredChunk};
-use crate::reader::CsvSource;
+use crate::reader::Source;
 use crate::reconciler::{MergedOutcomes, OutcomeError, SourceOrder};
 use crate::rows::{
     Cells, Dialect, RawBatch, RawRecord, RowMapWriter, RowStream as _, SourceRows as _, Stretch,
@@ -58,9 +59,11 @@ enum Known {
 /// What the choosing works with.
 pub(super) struct Choosing<'a> {
     pub(super) parent: &'a OpenRun,
-    pub(super) source: &'a CsvSource,
+    pub(super) source: &'a Source,
     /// How the parent's own source was made.
     pub(super) derived: Option<&'a Derived>,
+    /// How people know the rows.
+    pub(super) names: &'a Names,
     pub(super) plan: &'a Plan,
     pub(super) wish: &'a Wish,
 }
@@ -70,7 +73,9 @@ impl Choosing<'_> {
     /// header, and the row map.
     pub(super) fn write(&self, folder: &Path) -> Result<Chosen, RetryError> {
         let corrections = match &self.wish.with {
-            Some(path) => Some(Corrections::open(path, self.source.header(), self.plan)?),
+            Some(path) => {
+                Some(Corrections::open(path, self.source.header(), self.plan, self.names)?)
+            }
             None => None,
         };
         let mut out = Output::create(folder, self.source)?;
@@ -147,7 +152,7 @@ impl Choosing<'_> {
     fn walk_original(
         &self,
         derived: &Derived,
-        original: &CsvSource,
+        original: &Source,
         chunks: &[(StoredChunk, Vec<StoredAttempt>)],
         folder: &Path,
         choice: &mut Choice<'_>,
@@ -199,7 +204,7 @@ impl Choosing<'_> {
         let request = self.parent.request();
         let from = last.map(|last| Stretch {
             start: last.chunk.end,
-            end: self.source.identity().bytes,
+            end: self.source.end(),
             first_row: last.chunk.last_row.plus(1),
         });
         let read: u64 = chunks.iter().map(|(chunk, _)| chunk.chunk.read).sum();
@@ -386,19 +391,15 @@ struct Output {
 }
 
 impl Output {
-    fn create(folder: &Path, source: &CsvSource) -> Result<Self, RetryError> {
+    fn create(folder: &Path, source: &Source) -> Result<Self, RetryError> {
         let (path, map_path) = (folder.join(RETRY_CSV), folder.join(RETRY_ROWS));
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| RetryError::Io { path, source }
         };
         let mut text = BufWriter::with_capacity(BUFFER, private_file(&path).map_err(io(&path))?);
-        let mut header = Vec::new();
-        source
-            .bytes(0, source.data_start())?
-            .read_to_end(&mut header)
-            .and_then(|_| text.write_all(&header))
-            .map_err(io(&path))?;
+        let header = source.header_text()?;
+        text.write_all(&header).map_err(io(&path))?;
         let map = RowMapWriter::create(&map_path).map_err(io(&map_path))?;
         let (dialect, width) = (source.dialect(), source.header().len());
         Ok(Output { path, text, map, map_path, dialect, width, line: Vec::new() })

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::books::Books;
 use super::derived::Derived;
+use super::original::Names;
 use super::pacing::{LaneGate, LaneStart, PaceChange, PushBack};
 use super::results::Settled;
 use super::{LoadError, LoadRequest, RunFolder, Stop, StopReason};
@@ -18,7 +19,7 @@ use crate::domain::{
 };
 use crate::ledger::{NoteRecord, SharedLedger, StoredAttempt};
 use crate::poller::Poller;
-use crate::reader::CsvSource;
+use crate::reader::Source;
 use crate::reconciler::{MatchRule, SentColumn, SentColumns};
 use crate::rows::GroupIndex;
 use crate::salesforce::Org;
@@ -42,7 +43,9 @@ pub(super) struct Setup {
     pub(super) org: Org,
     /// The object's API name, in exact case.
     pub(super) object: String,
-    pub(super) source: Arc<CsvSource>,
+    pub(super) source: Source,
+    /// How people know its rows.
+    pub(super) names: Names,
     pub(super) plan: Arc<Plan>,
     pub(super) sizing: ChunkSizing,
     /// Where the source was made from another file: what leads back.

@@ -1,6 +1,5 @@
 //! `--skip` and `--limit`: a window over the rows of a source.
 
-use crate::domain::RowNumber;
 use crate::rows::{RawBatch, RowStream, SourceError};
 
 /// Passes on the rows of a window; rows outside it are not read in the sense
@@ -27,8 +26,7 @@ impl RowStream for Window {
             let skipped = self.skip.min(batch.records.len() as u64);
             if skipped > 0 {
                 self.skip -= skipped;
-                batch.records.drain(..skipped as usize);
-                batch.first_row = RowNumber(batch.first_row.0 + skipped);
+                batch.skip(skipped as usize);
                 if batch.records.is_empty() {
                     continue;
                 }
@@ -48,7 +46,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::rows::RawRecord;
+    use crate::domain::RowNumber;
+    use crate::rows::{PositionUnit, RawRecord};
 
     struct Two(u64);
 
@@ -68,6 +67,8 @@ mod tests {
             Ok((first < 10).then(|| RawBatch {
                 bytes: Bytes::from_static(b"a\nb\n"),
                 offset: first * 4,
+                unit: PositionUnit::Bytes,
+                read_bytes: first * 4 + 4,
                 first_row: RowNumber(first),
                 records: vec![record(0), record(2)],
             }))

@@ -13,6 +13,7 @@ use super::identity::SourceIdentity;
 use super::recognise::{self, BOM};
 use super::scan::{Scan, ScanProgress};
 use super::sniff;
+use super::text::open_regular;
 
 /// Bytes at the head of a file from which its delimiter is guessed.
 const SAMPLE_BYTES: u64 = 256 << 10;
@@ -22,13 +23,15 @@ const SAMPLE_BYTES: u64 = 256 << 10;
 pub struct CsvOptions {
     /// The byte between two cells; guessed if not given.
     pub delimiter: Option<u8>,
+    /// The byte around a quoted cell, 0 for none; guessed if not given.
+    pub quote: Option<u8>,
     /// Bytes of a row batch, about.
     pub block_bytes: usize,
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        CsvOptions { delimiter: None, block_bytes: BLOCK_BYTES }
+        CsvOptions { delimiter: None, quote: None, block_bytes: BLOCK_BYTES }
     }
 }
 
@@ -54,30 +57,19 @@ pub struct CsvSource {
 pub fn open_csv(path: &Path, options: &CsvOptions) -> Result<CsvSource, SourceError> {
     let refused = |reason: String| Err(SourceError::Header { path: path.to_owned(), reason });
     let failed = |source| SourceError::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(failed(ErrorKind::IsADirectory.into()));
-    }
-    if !metadata.is_file() {
-        return refused("this is no regular file; rows must be readable more than once".to_owned());
-    }
+    let mut file = open_regular(path)?;
     let identity = SourceIdentity::read(&mut file).map_err(failed)?;
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut sample = Vec::new();
     (&file).take(SAMPLE_BYTES).read_to_end(&mut sample).map_err(failed)?;
-    if let Some(reason) = recognise::refusal(&sample) {
+    if let Some(reason) = recognise::refusal(&sample, false) {
         return refused(reason.to_owned());
     }
     let has_bom = sample.starts_with(BOM);
     let text_start = if has_bom { BOM.len() as u64 } else { 0 };
     let text = sample.get(text_start as usize..).unwrap_or_default();
     let whole = sample.len() as u64 == identity.bytes;
-    let delimiter = match options.delimiter {
-        Some(delimiter) => delimiter,
-        None => sniff::delimiter(text, whole),
-    };
-    let mut dialect = Dialect { delimiter, quote: b'"', line_ending: LineEnding::Lf };
+    let mut dialect = sniff::dialect(text, whole, options);
 
     file.seek(SeekFrom::Start(text_start)).map_err(failed)?;
     let mut splitter = RecordSplitter::new(&file, dialect, None, RowNumber(1), text_start, path);
@@ -103,7 +95,7 @@ pub fn open_csv(path: &Path, options: &CsvOptions) -> Result<CsvSource, SourceEr
 /// Why a header can't be used, whatever its columns are called. Names that are
 /// missing or occur twice are the transformer's to tell, with all else that is
 /// wrong with them.
-fn unusable(header: &[String]) -> Option<String> {
+pub(super) fn unusable(header: &[String]) -> Option<String> {
     if header.len() > MAX_RECORD_FIELDS {
         return Some(format!(
             "the header has {} columns, a record holds {MAX_RECORD_FIELDS} at most",
@@ -166,13 +158,7 @@ impl CsvSource {
 
     /// Opens the file again, if it is still the same.
     fn reopen(&self) -> Result<File, SourceError> {
-        let file = File::open(&self.path).map_err(|error| self.failed(error))?;
-        let metadata = file.metadata().map_err(|error| self.failed(error))?;
-        if self.identity.fits(&metadata) {
-            Ok(file)
-        } else {
-            Err(SourceError::Changed { path: self.path.clone() })
-        }
+        self.identity.reopen(&self.path)
     }
 
     /// Opens the bytes `start..end`, which must lie in the file.

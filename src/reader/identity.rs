@@ -2,10 +2,13 @@
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::rows::SourceError;
 
 /// Bytes hashed at each end of a file.
 const END_BYTES: u64 = 1 << 20;
@@ -55,6 +58,42 @@ impl SourceIdentity {
     /// reading them whole: same size, same ends.
     pub fn is_same_data(&self, other: &SourceIdentity) -> bool {
         self.bytes == other.bytes && self.digest == other.digest
+    }
+
+    /// The identity of a file.
+    ///
+    /// # Errors
+    /// [`SourceError::Io`].
+    pub fn of(path: &Path) -> Result<Self, SourceError> {
+        let failed = |source| SourceError::Io { path: path.to_owned(), source };
+        SourceIdentity::read(&mut File::open(path).map_err(failed)?).map_err(failed)
+    }
+
+    /// What several files are known by together.
+    pub(super) fn of_all<'a>(all: impl Iterator<Item = &'a SourceIdentity>) -> Self {
+        let mut hash = Xxh3::new();
+        let mut bytes = 0;
+        for identity in all {
+            bytes += identity.bytes;
+            hash.update(identity.digest.as_bytes());
+            hash.update(&identity.bytes.to_le_bytes());
+        }
+        let digest = format!("{:032x}", hash.digest128());
+        SourceIdentity { bytes, modified_ns: None, inode: None, digest }
+    }
+
+    /// Opens the file again, if it is still the same.
+    ///
+    /// # Errors
+    /// [`SourceError::Changed`] if not, `Io` when it is gone.
+    pub(super) fn reopen(&self, path: &Path) -> Result<File, SourceError> {
+        let failed = |source| SourceError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        if self.fits(&file.metadata().map_err(failed)?) {
+            Ok(file)
+        } else {
+            Err(SourceError::Changed { path: path.to_owned() })
+        }
     }
 
     /// Whether a file still looks as it did, without reading it.

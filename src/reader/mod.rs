@@ -7,28 +7,50 @@
 //!
 //! [`RecordSplitter`]: crate::rows::RecordSplitter
 //!
-//! Text is UTF-8, with or without a byte order mark. **The seam for other
-//! encodings and for compressed files** is the `Read` that the splitter is
-//! given: a decoder wraps the file there, so that every offset counts bytes of
-//! decoded text. Such a source can't be read from the middle of the file, so
-//! `SourceRows::rows(Some(_))` would have to decode from the start; its chunks
-//! are spooled, which needs no second reading. A Parquet source will yield
-//! another kind of row batch beside `RawBatch`. Until then [`open_csv`]
-//! recognises what it can't read by its first bytes and says so.
+//! [`Source`] is what a load reads: one file or several, found by name, folder
+//! or pattern, each of whatever format it is:
+//!
+//! ```text
+//! plain UTF-8 CSV ───────────────────────────────► RawBatch, positions are bytes
+//! other CSV ──► unpack ──► decode ──► line ends ──► RawBatch, positions are rows
+//! Parquet ────► decode pages ──► render cells ────► RawBatch, positions are rows
+//! ```
+//!
+//! Where positions are rows, nothing can be opened at a byte: chunks of such a
+//! source are spooled, and reading from the middle goes on from a place that
+//! was left open, or decodes from the begin of the file (Parquet: of the row
+//! group).
 
+mod blocks;
 mod csv;
+mod decoding;
+mod discover;
+mod file;
+mod glance;
 mod identity;
+mod layout;
+mod line_ends;
+mod options;
+mod packing;
 mod parquet;
 mod recognise;
 mod scan;
 mod sniff;
+mod source;
+mod text;
 
 pub use csv::{CsvOptions, CsvSource, open_csv};
+pub use discover::NamedFile;
+pub use file::{FileFormat, LineEnd};
+pub use glance::{ColumnGlance, Glance, glance};
 pub use identity::SourceIdentity;
+pub use options::SourceOptions;
+pub use packing::Packing;
 pub use parquet::{
     Layout, Nulls, ParquetFile, ParquetOptions, ParquetRows, Place, RenderedBlock, partitions_of,
 };
 pub use scan::{FaultCount, FaultKind, Scan, ScanProgress};
+pub use source::{KnownFile, Source};
 
 /// Reads CSV text from any `Read` in row batches.
 pub type CsvBatches<R> = crate::rows::RecordSplitter<R>;

@@ -11,6 +11,8 @@ pub enum FaultKind {
     Ragged,
     /// Bytes that are not UTF-8.
     Utf8,
+    /// Bytes that mean nothing in the source's encoding.
+    Encoding,
     /// Text behind a closing quote.
     AfterQuote,
     /// A cell beyond the service's limit.
@@ -26,6 +28,7 @@ impl From<&RowFault> for FaultKind {
         match fault {
             RowFault::Ragged { .. } => FaultKind::Ragged,
             RowFault::Utf8 { .. } => FaultKind::Utf8,
+            RowFault::Encoding { .. } => FaultKind::Encoding,
             RowFault::AfterQuote { .. } => FaultKind::AfterQuote,
             RowFault::FieldTooLong { .. } => FaultKind::FieldTooLong,
             RowFault::RecordTooLong { .. } => FaultKind::RecordTooLong,
@@ -91,7 +94,7 @@ impl Scan {
         let mut scan = Scan::default();
         while let Some(batch) = rows.next_batch()? {
             scan.add(&batch);
-            let bytes = batch.offset + batch.bytes.len() as u64;
+            let bytes = batch.read_bytes;
             progress(ScanProgress { bytes, rows: scan.rows });
         }
         Ok(scan)
@@ -109,7 +112,7 @@ impl Scan {
             self.longest_row = self.longest_row.max(u64::from(record.end - record.start));
             if let Some(fault) = record.fault {
                 let row = batch.first_row.plus(index as u64);
-                self.add_fault(fault, row, batch.offset_of(record));
+                self.add_fault(fault, row, batch.span_of(index).0);
             }
         }
         self.rows += batch.records.len() as u64;

@@ -1,7 +1,8 @@
-//! The delimiter of a file nobody has named it for.
+//! The dialect of a text that nobody has named it for.
 
 use std::path::Path;
 
+use super::csv::CsvOptions;
 use crate::domain::{LineEnding, RowNumber};
 use crate::rows::{Dialect, RecordSplitter, RowStream};
 
@@ -11,21 +12,57 @@ pub(super) const CANDIDATES: [u8; 6] = [b',', b';', b'\t', b'|', b'^', b'`'];
 /// Rows that are looked at behind the header; more would tell nothing new.
 const ROWS: usize = 200;
 
-/// The delimiter by which the header has at least two cells and most of the
-/// first rows have as many; among equals the one that makes more cells, then
-/// the likelier one. A comma if there is only one column.
+/// How a text is written, as far as nobody has said. Its line end is that of
+/// the header, which is not looked at here.
 ///
 /// `sample` is the begin of the text; `whole` says whether it is all of it, or
 /// else its last line may be cut.
-pub(super) fn delimiter(sample: &[u8], whole: bool) -> u8 {
+pub(super) fn dialect(sample: &[u8], whole: bool, options: &CsvOptions) -> Dialect {
     let sample = if whole {
         sample
     } else {
         memchr::memrchr(b'\n', sample).map_or(sample, |feed| &sample[..=feed])
     };
+    let quote = options.quote.unwrap_or_else(|| quote(sample, options.delimiter));
+    let delimiter = options.delimiter.unwrap_or_else(|| delimiter(sample, quote));
+    Dialect { delimiter, quote, line_ending: LineEnding::Lf }
+}
+
+/// A single quote if it stands around every cell of the header, or around a
+/// cell of it that holds a delimiter; else the double quote, which all the
+/// world uses.
+fn quote(sample: &[u8], delimiter: Option<u8>) -> u8 {
+    let line_end = memchr::memchr2(b'\n', b'\r', sample).unwrap_or(sample.len());
+    let header = &sample[..line_end];
+    let is_single = header.len() > 2
+        && header.starts_with(b"'")
+        && header.ends_with(b"'")
+        && memchr::memchr(b'"', header).is_none();
+    if !is_single {
+        return b'"';
+    }
+    let is_delimiter = |byte: u8| match delimiter {
+        Some(delimiter) => byte == delimiter,
+        None => CANDIDATES.contains(&byte),
+    };
+    // Every single quote within the line stands beside a delimiter.
+    let inside = &header[1..header.len() - 1];
+    let beside = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| inside.get(before));
+        let after = inside.get(at + 1);
+        before.is_some_and(|&byte| is_delimiter(byte) || byte == b'\'')
+            || after.is_some_and(|&byte| is_delimiter(byte) || byte == b'\'')
+    };
+    if memchr::memchr_iter(b'\'', inside).all(beside) { b'\'' } else { b'"' }
+}
+
+/// The delimiter by which the header has at least two cells and most of the
+/// first rows have as many; among equals the one that makes more cells, then
+/// the likelier one. A comma if there is only one column.
+fn delimiter(sample: &[u8], quote: u8) -> u8 {
     let mut best = (0u64, 1usize, b',');
     for candidate in CANDIDATES {
-        let Some((cells, fitting, rows)) = fit(sample, candidate) else { continue };
+        let Some((cells, fitting, rows)) = fit(sample, candidate, quote) else { continue };
         // Per mille, so that a few ragged rows decide nothing.
         let share = (fitting + 1) * 1000 / (rows + 1);
         if cells > 1 && (share, cells) > (best.0, best.1) {
@@ -36,8 +73,8 @@ pub(super) fn delimiter(sample: &[u8], whole: bool) -> u8 {
 }
 
 /// Cells of the header, and how many of how many rows have as many.
-fn fit(sample: &[u8], delimiter: u8) -> Option<(usize, u64, u64)> {
-    let dialect = Dialect { delimiter, quote: b'"', line_ending: LineEnding::Lf };
+fn fit(sample: &[u8], delimiter: u8, quote: u8) -> Option<(usize, u64, u64)> {
+    let dialect = Dialect { delimiter, quote, line_ending: LineEnding::Lf };
     let mut splitter =
         RecordSplitter::new(sample, dialect, None, RowNumber(1), 0, Path::new("")).without_limits();
     let cells = splitter.read_header().ok()??.cells.len();
@@ -61,7 +98,8 @@ mod tests {
 
     #[track_caller]
     fn sniffed(text: &str, expected: u8) {
-        assert_eq!(delimiter(text.as_bytes(), true) as char, expected as char, "{text:?}");
+        let found = dialect(text.as_bytes(), true, &CsvOptions::default());
+        assert_eq!(found.delimiter as char, expected as char, "{text:?}");
     }
 
     #[test]
@@ -93,6 +131,18 @@ mod tests {
 
     #[test]
     fn a_line_cut_at_the_end_of_the_sample_does_not_count() {
-        assert_eq!(delimiter(b"a;b;c\n1;2;3\n4;5", false), b';');
+        let found = dialect(b"a;b;c\n1;2;3\n4;5", false, &CsvOptions::default());
+        assert_eq!(found.delimiter, b';');
+    }
+
+    #[test]
+    fn a_single_quote_is_one_only_around_cells() {
+        let quote = |text: &str| dialect(text.as_bytes(), true, &CsvOptions::default()).quote;
+        assert_eq!(quote("'Name','Phone'\n'O''Hara','1'\n"), b'\'');
+        assert_eq!(quote("'Na,me';'Phone'\r\n"), b'\'');
+        assert_eq!(quote("'Name'\n'x'\n"), b'\'');
+        for text in ["Name,Phone\n'a','b'\n", "\"Name\",\"Phone\"\n", "", "'"] {
+            assert_eq!(quote(text), b'"', "{text:?}");
+        }
     }
 }

@@ -258,8 +258,11 @@ fn failures(out: &mut String, summary: &Summary, most: usize, paint: Paint) {
     }
     codes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let counts = shown.iter().map(|group| thousands(group.count).len()).max().unwrap_or(0);
-    let examples = shown.iter().map(|group| group.example_row.to_string().len()).max();
-    let examples = examples.unwrap_or(0);
+    let example = |group: &FailureGroup| match &group.example_source {
+        Some(source) => format!("{} of {}", group.example_row, printable(source)),
+        None => group.example_row.to_string(),
+    };
+    let examples = shown.iter().map(|group| width(&example(group))).max().unwrap_or(0);
     for (code, rows) in codes {
         let head = format!("  {}, {}", printable(code), format::count(rows, "row"));
         let _ = writeln!(out, "{}", paint.red(&head));
@@ -267,7 +270,7 @@ fn failures(out: &mut String, summary: &Summary, most: usize, paint: Paint) {
             let lead = format!(
                 "    {:>counts$} ×  row {:<examples$}  ",
                 thousands(group.count),
-                group.example_row
+                example(group)
             );
             hanging(out, &lead, &printable(&group.message));
         }
@@ -474,6 +477,7 @@ mod tests {
                 message: format!("漢字 {} \u{1b}[2J {}", "x".repeat(150), "many words ".repeat(30)),
                 count: 1_234_567 - index,
                 example_row: 123_456_789,
+                example_source: None,
             })
             .collect();
         summary.org.name = "An org with a name that goes on ".repeat(5);

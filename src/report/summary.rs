@@ -387,6 +387,7 @@ pub(super) mod tests {
                     message: "Required fields are missing: […]".to_owned(),
                     count: 300,
                     example_row: 17,
+                    example_source: None,
                 },
                 FailureGroup {
                     code: "DUPLICATE_VALUE".to_owned(),
@@ -394,12 +395,14 @@ pub(super) mod tests {
                         .to_owned(),
                     count: 80,
                     example_row: 4711,
+                    example_source: None,
                 },
                 FailureGroup {
                     code: "REQUIRED_FIELD_MISSING".to_owned(),
                     message: "Required field is missing: …".to_owned(),
                     count: 12,
                     example_row: 19_998,
+                    example_source: None,
                 },
             ],
             plan_notes: Vec::new(),

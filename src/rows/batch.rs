@@ -26,12 +26,29 @@ pub struct Dialect {
 pub struct RawBatch {
     /// Whole records with their line ends, blank lines included.
     pub bytes: Bytes,
-    /// Where `bytes` begins in the (decoded) source.
+    /// Where the batch begins in the source: `bytes` themselves, or the first
+    /// record, as `unit` says.
     pub offset: u64,
+    /// What positions in the source count.
+    pub unit: PositionUnit,
+    /// Bytes of the source that were read up to the end of this batch, as they
+    /// lie on disk; for progress only.
+    pub read_bytes: u64,
     /// Number of the first record.
     pub first_row: RowNumber,
     /// The records, in order; record `i` is row `first_row + i`.
     pub records: Vec<RawRecord>,
+}
+
+/// What positions in a source count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PositionUnit {
+    /// Bytes of a text that can be opened at any of them, and that goes as it
+    /// stands.
+    Bytes,
+    /// Rows of a file, because its text is made while it is read (unpacked,
+    /// decoded, or rendered from columns).
+    Rows,
 }
 
 impl RawBatch {
@@ -40,9 +57,29 @@ impl RawBatch {
         &self.bytes[record.start as usize..record.end as usize]
     }
 
-    /// Where a record begins in the source.
-    pub fn offset_of(&self, record: &RawRecord) -> u64 {
-        self.offset + u64::from(record.start)
+    /// Where a record, by its index, begins in the source, and where it ends
+    /// with its line end.
+    pub fn span_of(&self, index: usize) -> (u64, u64) {
+        match (self.unit, self.records.get(index)) {
+            (PositionUnit::Bytes, Some(record)) => {
+                (self.offset + u64::from(record.start), self.offset + u64::from(record.next))
+            }
+            (PositionUnit::Bytes, None) => {
+                let end = self.offset + self.bytes.len() as u64;
+                (end, end)
+            }
+            (PositionUnit::Rows, _) => (self.offset + index as u64, self.offset + index as u64 + 1),
+        }
+    }
+
+    /// Leaves out the first `count` records.
+    pub fn skip(&mut self, count: usize) {
+        let count = count.min(self.records.len());
+        self.records.drain(..count);
+        self.first_row = self.first_row.plus(count as u64);
+        if self.unit == PositionUnit::Rows {
+            self.offset += count as u64;
+        }
     }
 }
 
@@ -88,6 +125,12 @@ pub enum RowFault {
         column: u32,
         /// Byte within the row, from 0.
         at: u32,
+    },
+    /// Bytes that mean nothing in the encoding of the source.
+    #[error("column {column}: bytes that are no text in the encoding of the source")]
+    Encoding {
+        /// Column number, from 1.
+        column: u32,
     },
     /// Text behind a closing quote.
     #[error("column {column}: text behind the closing quote")]
@@ -218,6 +261,22 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
+    /// What was named as the source is no source.
+    #[error("{reason}")]
+    NoSource {
+        /// Why, as a sentence without its full stop; it names the path.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Two files of one source have other columns.
+    #[error("{}: {reason}", path.display())]
+    OtherColumns {
+        /// The file whose columns differ from those of the first.
+        path: PathBuf,
+        /// How they differ, as a clause.
+        reason: String,
+    },
 }
 
 /// A contiguous stretch of a source: bytes, and the number of its first row.
@@ -255,7 +314,8 @@ pub trait SourceRows: Send + Sync {
     /// [`SourceError`] when the source can't be opened.
     fn rows(&self, stretch: Option<Stretch>) -> Result<Box<dyn RowStream>, SourceError>;
 
-    /// Opens the bytes `start..end` as they are.
+    /// Opens the bytes `start..end` as they are. Positions must be of batches
+    /// that count [`PositionUnit::Bytes`], and of one file.
     ///
     /// # Errors
     /// [`SourceError`] when the source can't be opened.

@@ -128,14 +128,23 @@ pub enum Rejection {
 
 impl Rejection {
     /// The reason as a person reads it, beside the row. `header` names the
-    /// source's columns and `offset` is the byte at which the row begins. No
-    /// value is told (I8).
-    pub fn reason(&self, header: &[String], offset: u64) -> String {
+    /// source's columns and `offset` is the byte of the file at which the row
+    /// begins, where there is such a byte. No value is told (I8).
+    pub fn reason(&self, header: &[String], offset: Option<u64>) -> String {
         let words = self.reason_without_place(header);
-        match self {
-            Rejection::Fault(_) => format!("{words} (the row begins at byte {offset})"),
+        match (self, offset) {
+            (Rejection::Fault(_), Some(offset)) => {
+                format!("{words} (the row begins at byte {offset})")
+            }
             _ => words,
         }
+    }
+
+    /// Why a row is left out for the key of another one, which is called
+    /// `twin`.
+    pub fn duplicate_reason(header: &[String], column: u32, twin: &str) -> String {
+        let words = Rejection::DuplicateKey { column, row: 0 }.reason_without_place(header);
+        words.replace("row 0 ", &format!("{twin} "))
     }
 
     /// The same without the place in the file.
@@ -148,6 +157,7 @@ impl Rejection {
             Rejection::Fault(fault) => {
                 let name = match fault {
                     RowFault::Utf8 { column, .. }
+                    | RowFault::Encoding { column }
                     | RowFault::AfterQuote { column }
                     | RowFault::FieldTooLong { column, .. }
                     | RowFault::NoForm { column, .. } => {
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn a_reason_names_the_column_and_never_the_value() {
         let header = ["Name".to_owned(), "Active__c".to_owned()];
-        let reason = |rejection: Rejection| rejection.reason(&header, 120);
+        let reason = |rejection: Rejection| rejection.reason(&header, Some(120));
         assert_eq!(
             reason(Rejection::Fault(RowFault::Ragged { expected: 2, found: 3 })),
             "3 cells where the header has 2 (the row begins at byte 120)"

@@ -15,16 +15,19 @@ mod checked_file;
 mod encoded;
 mod group_index;
 mod row_map;
+mod row_names;
 mod splitter;
 mod temporary;
 
 pub use batch::{
-    Dialect, NoForm, RawBatch, RawRecord, RowFault, RowStream, SourceError, SourceRows, Stretch,
+    Dialect, NoForm, PositionUnit, RawBatch, RawRecord, RowFault, RowStream, SourceError,
+    SourceRows, Stretch,
 };
 pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_form, key_hash};
 pub use cells::{Cell, Cells, needs_quotes, nth_cell, write_cell, write_quoted, write_record};
 pub use encoded::{Changes, EMPTY_HASH, EncodedBatch, EncodedRow, RecordChanges, Rejection};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
 pub use row_map::{MappedRows, RowMap, RowMapWriter};
+pub use row_names::RowNames;
 pub use splitter::{BLOCK_BYTES, Header, MAX_RECORD_BYTES, RecordSplitter, length_fault};
 pub use temporary::TemporaryFolder;

@@ -126,6 +126,7 @@ fn record() -> (RunRecord, SourceRecord, ChunkRecord) {
         plan: value!([]),
         rows: None,
         derivation: None,
+        files: Vec::new(),
     };
     let chunk = ChunkRecord {
         number: 1,

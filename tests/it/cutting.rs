@@ -271,7 +271,11 @@ fn check(case: &Case) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("source.csv");
     std::fs::write(&path, case.source()).unwrap();
-    let csv = CsvOptions { delimiter: Some(case.delimiter), block_bytes: case.block };
+    let csv = CsvOptions {
+        delimiter: Some(case.delimiter),
+        block_bytes: case.block,
+        ..CsvOptions::default()
+    };
     let source = Arc::new(open_csv(&path, &csv).unwrap());
     let plan = case.plan(&*source);
     let spools = dir.path().join("spool");

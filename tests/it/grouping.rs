@@ -16,7 +16,7 @@ use bulkhaul::chunker::{
     rehearse_with,
 };
 use bulkhaul::domain::{
-    Fate, LineEnding, ObjectDescription, Operation, RowNumber, RowOutcome, ValueKind,
+    Fate, LineEnding, ObjectDescription, Operation, RowNumber, RowOutcome, RowPlace, ValueKind,
 };
 use bulkhaul::grouper::{
     Derived, GroupOptions, GroupSurvey, JobCount, KeyColumn, Keyed, RowKey, index_in_place,
@@ -205,7 +205,11 @@ impl Case {
     }
 
     fn csv_options(&self) -> CsvOptions {
-        CsvOptions { delimiter: Some(self.delimiter), block_bytes: self.block }
+        CsvOptions {
+            delimiter: Some(self.delimiter),
+            block_bytes: self.block,
+            ..CsvOptions::default()
+        }
     }
 
     fn group_options(&self, header: &[u8]) -> GroupOptions {
@@ -622,7 +626,13 @@ fn result_files_stay_in_source_order() {
         first_row: RowNumber(1),
     };
     let appended = files
-        .append("source.csv", &*source.csv, whole, &mut order.finish().unwrap(), &|row| row)
+        .append(
+            &["source.csv".to_owned()],
+            &*source.csv,
+            whole,
+            &mut order.finish().unwrap(),
+            &RowPlace::of_one_file,
+        )
         .unwrap();
     assert_eq!((appended.missing, appended.tally.read), (0, 131));
     files.finish().unwrap();

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use bulkhaul::domain::{Operation, ResultSet, RowNumber, RowRanges, ValueKind};
+use bulkhaul::domain::{Operation, ResultSet, RowNumber, RowPlace, RowRanges, ValueKind};
 use bulkhaul::reader::{CsvOptions, open_csv};
 use bulkhaul::reconciler::{
     MatchRule, MergedOutcomes, OutcomeWriter, ResultFiles, ResultSets, SentColumn, SentColumns,
@@ -199,8 +199,15 @@ fn judge(load: &Load) {
         let first_row = RowNumber(*load.rows_of(chunk).start());
         let stretch = Stretch { start: borders[at - 1], end: borders[at], first_row };
         let mut outcomes = MergedOutcomes::open([&path]).unwrap();
-        let appended =
-            files.append("source.csv", &source, stretch, &mut outcomes, &|row| row).unwrap();
+        let appended = files
+            .append(
+                &["source.csv".to_owned()],
+                &source,
+                stretch,
+                &mut outcomes,
+                &RowPlace::of_one_file,
+            )
+            .unwrap();
         assert_eq!(appended.missing, 0);
     }
     files.finish().unwrap();

@@ -26,7 +26,7 @@ pub(in crate::cli) fn text(prepared: &Prepared) -> String {
         text,
         "  {about}{} from {} in {} {}, {} of the daily batches, {}",
         count(estimate.rows, "row"),
-        prepared.request.source.display(),
+        prepared.request.source_name(),
         estimate.jobs,
         if estimate.jobs == 1 { "job" } else { "jobs" },
         estimate.batches,

@@ -72,7 +72,8 @@ fn told(problem: &Problem) -> String {
     }
 }
 
-fn source(error: &SourceError) -> CliError {
+/// The error a person sees for a source that can't be read.
+pub(in crate::cli) fn source(error: &SourceError) -> CliError {
     let refusal = CliError::refused("source", format!("{}; nothing was sent", error_chain(error)));
     match error {
         SourceError::UnclosedQuote { .. } => refusal
@@ -85,7 +86,14 @@ fn source(error: &SourceError) -> CliError {
         }
         SourceError::Io { .. } => refusal.hint("Check the path and the rights of the file."),
         SourceError::Empty { .. } => refusal.hint("A source needs a header line at least."),
-        SourceError::Damaged { .. } => refusal.hint("Fetch or write the file again."),
-        SourceError::Header { .. } | SourceError::Changed { .. } => refusal,
+        SourceError::Damaged { .. } => {
+            refusal.hint("Fetch or write the file again; half of one is not loaded.")
+        }
+        SourceError::OtherColumns { .. } => refusal
+            .hint("All files of one load have the same columns, in any order; load others apart."),
+        SourceError::NoSource { hint: Some(hint), .. } => refusal.hint(hint.clone()),
+        SourceError::NoSource { hint: None, .. }
+        | SourceError::Header { .. }
+        | SourceError::Changed { .. } => refusal,
     }
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::super::context::peak_memory_bytes;
 use super::super::org::{Phase, call_error};
-use super::super::{CliError, Context, Exit};
+use super::super::{CliError, Context, Exit, source_files};
 use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
-use crate::pipeline::{LoadEnd, Origin, Prepared, Resumable, RunFolder, StopReason};
+use crate::pipeline::{LoadEnd, LoadRequest, Origin, Prepared, Resumable, RunFolder, StopReason};
 use crate::report::{
     ErrorSummary, JobSummary, OrgSummary, OriginSummary, ResultFile, RowCounts, SourceSummary,
     Summary, rows_per_second,
@@ -27,6 +27,7 @@ pub(in crate::cli) struct Facts {
     api_version: String,
     source: PathBuf,
     source_bytes: u64,
+    skip: u64,
     plan_notes: Vec<String>,
     clock: std::time::Instant,
 }
@@ -50,8 +51,9 @@ impl Facts {
             operation: prepared.request.operation,
             external_id: prepared.plan.external_id.clone(),
             api_version: prepared.org.api_version().to_string(),
-            source: prepared.request.source.clone(),
+            source: first_source(&prepared.request),
             source_bytes: prepared.source.identity().bytes,
+            skip: prepared.request.skip,
             plan_notes: prepared.notes.clone(),
             clock: std::time::Instant::now(),
         }
@@ -79,12 +81,17 @@ impl Facts {
             operation: run.operation,
             external_id: run.external_id.clone(),
             api_version: run.api_version.clone(),
-            source: resumable.request.source.clone(),
+            source: first_source(&resumable.request),
             source_bytes: resumable.source.identity().bytes,
+            skip: resumable.request.skip,
             plan_notes: resumable.plan.notes.clone(),
             clock: std::time::Instant::now(),
         }
     }
+}
+
+fn first_source(request: &LoadRequest) -> PathBuf {
+    request.sources.first().cloned().unwrap_or_default()
 }
 
 /// Builds the summary of an ended run.
@@ -107,11 +114,12 @@ pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
         started_at: end.started,
         finished_at: end.finished,
         seconds,
-        sources: vec![SourceSummary {
-            path: facts.source.clone(),
-            bytes: facts.source_bytes,
-            rows: end.tally.read,
-        }],
+        sources: if end.files.is_empty() || facts.parent_run.is_some() {
+            let (path, bytes) = (facts.source.clone(), facts.source_bytes);
+            vec![SourceSummary { path, bytes, rows: end.tally.read }]
+        } else {
+            source_files::summaries(&end.files, facts.skip, end.tally.read)
+        },
         rows: RowCounts::new(&end.tally, end.sent),
         origin: end.origin.map(origin),
         failures_by_code: failures_by_code(&end.failures),
@@ -142,7 +150,11 @@ pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
             .into_iter()
             .map(|file| ResultFile { name: file.kind.file_name().to_owned(), rows: file.rows })
             .collect(),
-        failure_groups: end.failures.groups(),
+        failure_groups: {
+            let mut groups = end.failures.groups();
+            source_files::place_examples(&mut groups, &end.files);
+            groups
+        },
         plan_notes: facts.plan_notes.clone(),
         notes: end.notes,
         error,

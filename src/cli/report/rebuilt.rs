@@ -4,9 +4,12 @@
 use jiff::Timestamp;
 
 use super::super::load::summary::origin;
+use super::super::source_files;
 use crate::domain::{REJECTED, Status, Tally};
 use crate::ledger::{ChunkState, RunStatus, StoredAttempt, StoredChunk};
-use crate::pipeline::{Account, JobReport, RunEntry, RunState, origin_of, original_path};
+use crate::pipeline::{
+    Account, JobReport, RunEntry, RunState, file_parts, origin_of, original_path,
+};
 use crate::reconciler::ResultKind;
 use crate::report::format::{count, thousands};
 use crate::report::{
@@ -53,6 +56,9 @@ pub(super) fn summary(
     failures_by_code.remove(REJECTED);
     let mut notes = account.notes;
     notes.push(told_by(entry.state).to_owned());
+    let files = entry.sources.first().map(file_parts).unwrap_or_default();
+    let skip = record.settings.pointer("/request/skip").and_then(serde_json::Value::as_u64);
+    let skip = skip.unwrap_or(0);
     Summary {
         run_id: record.id.clone(),
         command: record.command.clone(),
@@ -73,19 +79,23 @@ pub(super) fn summary(
         started_at: record.started_at,
         finished_at,
         seconds,
-        sources: entry
-            .sources
-            .iter()
-            .map(|source| SourceSummary {
-                path: original_path(source),
-                bytes: source.bytes,
-                rows: chunks
-                    .iter()
-                    .filter(|chunk| chunk.chunk.source == source.ordinal)
-                    .map(|chunk| chunk.chunk.read)
-                    .sum(),
-            })
-            .collect(),
+        sources: if files.is_empty() || record.parent_run.is_some() {
+            entry
+                .sources
+                .iter()
+                .map(|source| SourceSummary {
+                    path: original_path(source),
+                    bytes: source.bytes,
+                    rows: chunks
+                        .iter()
+                        .filter(|chunk| chunk.chunk.source == source.ordinal)
+                        .map(|chunk| chunk.chunk.read)
+                        .sum(),
+                })
+                .collect()
+        } else {
+            source_files::summaries(&files, skip, account.tally.read)
+        },
         rows: RowCounts::new(&account.tally, account.sent),
         origin: entry
             .sources
@@ -100,7 +110,11 @@ pub(super) fn summary(
         rows_per_second: rows_per_second(account.tally.settled(), seconds),
         folder: entry.folder.clone(),
         result_files: if end.is_some() { result_files(entry, chunks) } else { Vec::new() },
-        failure_groups: account.failures.groups(),
+        failure_groups: {
+            let mut groups = account.failures.groups();
+            source_files::place_examples(&mut groups, &files);
+            groups
+        },
         jobs: account.jobs.into_values().map(job).collect(),
         plan_notes: Vec::new(),
         notes,

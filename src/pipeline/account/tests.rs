@@ -61,6 +61,7 @@ impl Run {
             plan: json!({}),
             rows: None,
             derivation: None,
+            files: Vec::new(),
         };
         ledger.record_source(&source).unwrap();
         Run { _dir: dir, folder, ledger }

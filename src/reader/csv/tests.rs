@@ -36,7 +36,7 @@ fn rows(source: &CsvSource, stretch: Option<Stretch>) -> Vec<(u64, u64, Vec<Stri
             let cells = Cells::new(batch.record(record), source.dialect().delimiter, b'"')
                 .map(|cell| String::from_utf8_lossy(&cell.value()).into_owned())
                 .collect();
-            all.push((batch.first_row.plus(index as u64).0, batch.offset_of(record), cells));
+            all.push((batch.first_row.plus(index as u64).0, batch.span_of(index).0, cells));
         }
     }
     all
@@ -130,7 +130,7 @@ fn headers_that_cannot_be_used_are_refused() {
 fn other_kinds_of_file_are_refused_by_name() {
     assert!(refusal(b"\x1F\x8B\x08\0\0").contains("gzip"));
     assert!(refusal(b"PAR1....").contains("Parquet"));
-    assert!(refusal(b"\xFF\xFEI\0d\0").contains("UTF-16"));
+    assert!(refusal(b"I\0d\0").contains("UTF-16"));
     assert!(matches!(
         open_csv(Path::new("."), &CsvOptions::default()),
         Err(SourceError::Io { .. })

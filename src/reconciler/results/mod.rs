@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Fate, RowNumber, RowOutcome, Tally};
+use crate::domain::{Fate, RowNumber, RowOutcome, RowPlace, Tally};
 use crate::rows::{
     Cells, Dialect, RawBatch, RawRecord, RowFault, SourceError, SourceRows, Stretch, write_cell,
 };
@@ -236,26 +236,32 @@ impl ResultFiles {
         Ok(place.insert(OpenFile { path, file, rows: 0 }))
     }
 
-    /// Appends the rows of one chunk. `name` is how the source is called in
-    /// `bulkhaul__Source`; `outcomes` are those of the chunk in row order
-    /// ([`super::MergedOutcomes`]); `number_of` tells the number that people
-    /// know a row by.
+    /// Appends the rows of one chunk. `names` are what the files of the source
+    /// are called in `bulkhaul__Source`; `outcomes` are those of the chunk in
+    /// row order ([`super::MergedOutcomes`]); `place_of` tells where people
+    /// find a row: in which of the files, by which number.
     ///
     /// # Errors
     /// [`ResultError`]; what was appended by then is not taken back, so begin
     /// again.
     pub fn append(
         &mut self,
-        name: &str,
+        names: &[String],
         source: &dyn SourceRows,
         stretch: Stretch,
         outcomes: &mut dyn Iterator<Item = Result<RowOutcome, OutcomeError>>,
-        number_of: &dyn Fn(RowNumber) -> RowNumber,
+        place_of: &dyn Fn(RowNumber) -> RowPlace,
     ) -> Result<Appended, ResultError> {
         let layout = Layout::new(&self.columns, source);
-        let mut prefix = Vec::new();
-        write_cell(&mut prefix, name.as_bytes(), b',');
-        prefix.push(b',');
+        let prefixes: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| {
+                let mut prefix = Vec::new();
+                write_cell(&mut prefix, name.as_bytes(), b',');
+                prefix.push(b',');
+                prefix
+            })
+            .collect();
         let mut appended = Appended::default();
         let mut next = next_outcome(outcomes)?;
         let mut rows =
@@ -268,8 +274,9 @@ impl ResultFiles {
                 appended.tally.read += 1;
                 match next.take() {
                     Some(outcome) if outcome.row == row => {
-                        let number = number_of(row);
-                        self.write(&prefix, &layout, &batch, record, &outcome, number)?;
+                        let place = place_of(row);
+                        let prefix = prefixes.get(place.file).map_or(&b","[..], Vec::as_slice);
+                        self.write(prefix, &layout, &batch, record, &outcome, place.row)?;
                         appended.tally.count(outcome.fate);
                         next = next_outcome(outcomes)?;
                     }

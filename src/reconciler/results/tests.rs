@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{LineEnding, MatchTier};
+use crate::rows::PositionUnit;
 use crate::rows::RowStream;
 
 /// A source in memory, its records given one by one.
@@ -58,6 +59,8 @@ impl SourceRows for Source {
         Ok(Box::new(Stream(Some(RawBatch {
             bytes: Bytes::from(bytes),
             offset: 0,
+            unit: PositionUnit::Bytes,
+            read_bytes: 0,
             first_row,
             records,
         }))))
@@ -100,7 +103,9 @@ fn outcome(row: u64, fate: Fate) -> RowOutcome {
 fn write(folder: &Path, source: &Source, outcomes: &[RowOutcome]) -> Appended {
     let mut files = ResultFiles::create(folder, &source.header, &|_| None).unwrap();
     let mut outcomes = outcomes.iter().cloned().map(Ok);
-    let appended = files.append("a,b.csv", source, stretch(), &mut outcomes, &|row| row).unwrap();
+    let appended = files
+        .append(&["a,b.csv".to_owned()], source, stretch(), &mut outcomes, &RowPlace::of_one_file)
+        .unwrap();
     files.finish().unwrap();
     appended
 }
@@ -224,7 +229,7 @@ fn rows_without_outcome_are_counted_and_foreign_ones_refused() {
     let mut files = ResultFiles::create(folder.path(), &source.header, &|_| None).unwrap();
     let mut outcomes = [Ok(outcome(9, Fate::Created))].into_iter();
     assert!(matches!(
-        files.append("x", &source, stretch(), &mut outcomes, &|row| row),
+        files.append(&["x".to_owned()], &source, stretch(), &mut outcomes, &RowPlace::of_one_file),
         Err(ResultError::NoSuchRow { row: RowNumber(9) })
     ));
 }

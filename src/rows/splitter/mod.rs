@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::{Cells, Dialect, RawBatch, RawRecord, RowFault, RowStream, SourceError};
+use super::{Cells, Dialect, PositionUnit, RawBatch, RawRecord, RowFault, RowStream, SourceError};
 use crate::domain::{LineEnding, RowNumber};
 
 /// Bytes of a block: large enough that the cost of a batch (an allocation, a
@@ -65,6 +65,9 @@ pub struct RecordSplitter<R> {
     unsplit: Vec<u8>,
     /// Whether `read` has nothing more.
     ended: bool,
+    /// Whether the text was decoded from another encoding, with bytes in it
+    /// that no UTF-8 has where there was nothing to decode.
+    decoded: bool,
     block: usize,
     max_record: usize,
 }
@@ -113,6 +116,7 @@ impl<R: Read> RecordSplitter<R> {
             offset,
             unsplit: Vec::new(),
             ended: false,
+            decoded: false,
             block: BLOCK_BYTES,
             max_record: MAX_RECORD_BYTES,
         }
@@ -123,6 +127,14 @@ impl<R: Read> RecordSplitter<R> {
     #[must_use]
     pub fn without_limits(mut self) -> Self {
         self.format.limits = false;
+        self
+    }
+
+    /// Says that the text was decoded from another encoding than UTF-8, so
+    /// that what is not valid in it is told as what it is.
+    #[must_use]
+    pub fn decoded(mut self) -> Self {
+        self.decoded = true;
         self
     }
 
@@ -209,8 +221,10 @@ impl<R: Read> RecordSplitter<R> {
                 bytes.shrink_to_fit();
             }
             return Ok(Some(RawBatch {
+                read_bytes: offset + bytes.len() as u64,
                 bytes: Bytes::from(bytes),
                 offset,
+                unit: PositionUnit::Bytes,
                 first_row,
                 records: cut.records,
             }));
@@ -320,7 +334,11 @@ impl<R: Read> RecordSplitter<R> {
             let at = wrong.saturating_sub(start);
             let text = &data[start..record.end as usize];
             let column = record::column_at(text, at, self.format);
-            record.fault = Some(RowFault::Utf8 { column, at: at as u32 });
+            record.fault = Some(if self.decoded {
+                RowFault::Encoding { column }
+            } else {
+                RowFault::Utf8 { column, at: at as u32 }
+            });
             from = record.next as usize;
         }
         Ok(())

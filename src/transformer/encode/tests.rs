@@ -78,7 +78,7 @@ fn encode(plan: &Plan, text: &str) -> (Vec<String>, Changes) {
                 String::from_utf8(encoded.side[start as usize..end as usize].to_vec()).unwrap()
             }
             EncodedRow::Rejected(at) => {
-                format!("! {}", encoded.rejections[at as usize].reason(&plan.header, 0))
+                format!("! {}", encoded.rejections[at as usize].reason(&plan.header, Some(0)))
             }
         })
         .collect();
