@@ -13,6 +13,7 @@
     reason = "helpers of tests fail by panicking, like the tests themselves"
 )]
 
+mod bad_input;
 mod browsing;
 mod client;
 mod conservation;
@@ -34,5 +35,6 @@ mod retry;
 mod runs;
 mod secrets;
 mod settle;
+mod sources;
 mod support;
 mod torture;
