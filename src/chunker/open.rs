@@ -32,7 +32,7 @@ pub(super) enum OpenBody {
         end: u64,
     },
     Spool(Spool),
-    /// Nothing is written: a dry run.
+    /// A dry run of what would be a spool.
     Dry,
 }
 
@@ -97,16 +97,16 @@ impl OpenChunk {
     /// source, which it then is.
     pub(super) fn continues_span(&mut self, place: Stretch, is_dry: bool) -> bool {
         match &mut self.body {
-            _ if is_dry => {
-                self.body = OpenBody::Dry;
-                true
-            }
             OpenBody::Empty if place.start == self.stretch.start => {
                 self.body = OpenBody::Span { start: place.start, end: place.end };
                 true
             }
             OpenBody::Span { end, .. } if *end == place.start => {
                 *end = place.end;
+                true
+            }
+            _ if is_dry => {
+                self.body = OpenBody::Dry;
                 true
             }
             _ => false,
