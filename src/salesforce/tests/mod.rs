@@ -41,7 +41,13 @@ fn options(events: &Arc<Heard>) -> ConnectOptions {
         longest_wait: Duration::from_millis(5),
         ..RetryPolicy::default()
     };
-    ConnectOptions { retry, events: events.clone(), ..ConnectOptions::default() }
+    let compressed_replies = Some(true);
+    ConnectOptions {
+        retry,
+        events: events.clone(),
+        compressed_replies,
+        ..ConnectOptions::default()
+    }
 }
 
 fn token_login(org: &ScriptedOrg) -> Login {
