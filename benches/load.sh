@@ -7,9 +7,10 @@
 #   benches/load.sh insert       insert without any key column, unpaced
 #   benches/load.sh small        100 rows: from the org being done to the end
 #   benches/load.sh memory       peak memory, 1 million and 10 million rows
+#   benches/load.sh slow-link    with --compress-upload and without, on a slow line
 #
 # ROWS (1000000), RUNS (5), LANES (4), SPEED (100000, rows a second of the paced
-# org), TMPFS (/dev/shm) and WORK (target/bench-load) say otherwise. Wants
+# org), LINE (5000000, bytes a second of the slow line), TMPFS (/dev/shm) and WORK (target/bench-load) say otherwise. Wants
 # `cargo build --release` before it, curl, and Linux.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -206,6 +207,25 @@ memory)
         stop_org
         rm -rf "$work/org"
         echo "$count rows, $(stat -c %s "$source") bytes: $took (wall s, CPU s, peak MiB)"
+    done
+    ;;
+slow-link)
+    source_of "$rows" "$work"
+    for ((i = 1; i <= repeats; i++)); do
+        for how in "" --compress-upload; do
+            start_org
+            log_in
+            exec {line}< <(exec python3 benches/slow-link.py "${BULKHAUL_LOGIN_URL##*:}" "${LINE:-5000000}")
+            line_pid=$!
+            read -r port <&"$line"
+            BULKHAUL_INSTANCE_URL="http://127.0.0.1:$port" BULKHAUL_ACCESS_TOKEN="$TOKEN" \
+                client "${upsert[@]}" $how
+            kill "$line_pid"
+            exec {line}<&-
+            stop_org
+            echo "${how:-plain}: $took (wall s, CPU s, peak MiB)," \
+                "$(grep -o '"bytes_[a-z]*": [0-9]*' "$fast"/runs/*/summary.json | tr '\n' ' ')"
+        done
     done
     ;;
 *)

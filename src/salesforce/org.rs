@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::Deserialize;
 
@@ -127,6 +128,7 @@ impl Org {
             policy: patient,
             events,
             counters,
+            refuses_gzip: AtomicBool::new(false),
         };
         let version = agree(&connection, options.api_version.as_deref()).await?;
         let identity = identity::read(&connection, version).await?;

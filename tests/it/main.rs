@@ -15,6 +15,7 @@
 
 mod browsing;
 mod client;
+mod compressed;
 mod conservation;
 mod cutting;
 mod documents;

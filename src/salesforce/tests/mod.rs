@@ -83,6 +83,7 @@ fn body(len: Option<u64>, text: Vec<u8>) -> UploadBody {
     let text = Arc::new(text);
     UploadBody {
         len,
+        gzip: false,
         open: Arc::new(move || {
             Ok(Box::new(io::Cursor::new(text.as_ref().clone())) as Box<dyn Read + Send>)
         }),
