@@ -49,6 +49,11 @@ bench-loads *what="durability":
     cargo build --release
     benches/side-by-side.sh {{ what }}
 
+# A million rows against the floor, unpaced and paced; or insert, small, memory
+bench-load *what:
+    cargo build --release
+    benches/load.sh {{ what }}
+
 # Ten million rows with faults and kills, into the local org
 ten-million:
     cargo build --release

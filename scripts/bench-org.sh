@@ -12,15 +12,18 @@ source_of() {
 
 field() { sed -E "s/.*\"$2\":\"?([^\",}]*).*/\1/" <<<"$1"; }
 
-# start_org ARGUMENT...: a local org in memory, in a process of its own: `org_pid`,
-# its output on the descriptor `org`, its login in the environment.
+# start_org ARGUMENT...: a local org in a process of its own, in memory or in the
+# folder `org_dir` names: `org_pid`, its output on the descriptor `org`, its login
+# in the environment.
 start_org() {
-    local line
-    exec {org}< <(exec "$bulkhaul" local-org serve --memory --port 0 --json "$@")
+    local line store=(--memory)
+    [[ -z "${org_dir:-}" ]] || store=(--dir "$org_dir")
+    exec {org}< <(exec "$bulkhaul" local-org serve "${store[@]}" --port 0 --json "$@")
     org_pid=$!
     read -r line <&"$org"
     export BULKHAUL_LOGIN_URL BULKHAUL_CLIENT_ID BULKHAUL_CLIENT_SECRET
     BULKHAUL_LOGIN_URL="$(field "$line" url)"
     BULKHAUL_CLIENT_ID="$(field "$line" client_id)"
+    [[ -z "${org_dir:-}" ]] || line="$(tr -d '\n ' <"$org_dir/credentials.json")"
     BULKHAUL_CLIENT_SECRET="$(field "$line" client_secret)"
 }

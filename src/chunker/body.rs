@@ -14,7 +14,8 @@ use crate::rows::{Changes, SourceRows, Stretch};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// Nowhere: the chunk sends no row, or the chunker ran dry.
+    /// Nowhere: the chunk sends no row, or the chunker ran dry and this would be
+    /// a spool.
     None,
     /// The bytes of the source from `start` to `end`, which are those of the
     /// chunk's stretch.
@@ -50,7 +51,8 @@ pub struct PlannedChunk {
     pub body: Body,
     /// Bytes of the body, without the header line and an added line end.
     pub bytes: u64,
-    /// xxh3-128 of those bytes, 32 hex digits; empty when the chunker ran dry.
+    /// xxh3-128 of those bytes, 32 hex digits; empty where a dry run would have
+    /// written a spool.
     pub digest: String,
     /// The line end to add behind the body: that of the last row of a span, if
     /// the source ends without one.

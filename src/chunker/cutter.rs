@@ -118,7 +118,7 @@ impl Chunker {
     }
 
     /// A chunker that finds the same borders, rejections and duplicates, and
-    /// writes nothing.
+    /// writes nothing. Chunks whose body is a span are the very same.
     pub fn dry(options: ChunkerOptions) -> Self {
         let number = options.first_number;
         Chunker {
@@ -329,7 +329,9 @@ impl Chunker {
     fn open_at(&mut self, place: Stretch) -> &mut OpenChunk {
         let Chunker { options, number, open, .. } = self;
         open.get_or_insert_with(|| {
-            let keys = options.key_column.map(|_| Keys::new(options.duplicates, place.first_row));
+            let keys = options
+                .key_column
+                .map(|_| Keys::new(options.duplicates, place.first_row, options.sizing.rows));
             let chunk = OpenChunk::new(*number, place, keys, options.text_columns.len());
             *number += 1;
             chunk
@@ -344,9 +346,12 @@ impl Chunker {
 
     /// Digests text of the body, and writes it if the body is a spool.
     fn write(&mut self, text: &[u8]) -> Result<(), ChunkError> {
-        let (Some(open), Some(output)) = (&mut self.open, &self.output) else { return Ok(()) };
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if matches!(open.body, OpenBody::Dry) {
+            return Ok(());
+        }
         open.digest.update(text);
-        if let OpenBody::Spool(spool) = &mut open.body {
+        if let (OpenBody::Spool(spool), Some(output)) = (&mut open.body, &self.output) {
             spool.write(text).map_err(|source| output.spool_error(open.number, source))?;
         }
         Ok(())
@@ -357,6 +362,10 @@ impl Chunker {
     fn make_spool(&mut self) -> Result<(), ChunkError> {
         match (&mut self.open, &self.output) {
             (Some(open), Some(output)) => output.make_spool(open),
+            (Some(open), None) => {
+                open.body = OpenBody::Dry;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -376,11 +385,15 @@ impl Chunker {
         }
         let Some(mut open) = self.open.take() else { return Ok(()) };
         let leavers = open.keys.as_mut().map(Keys::take_leavers).unwrap_or_default();
-        let (body, digest) = if let Some(output) = &self.output {
-            output.close(&mut open, &leavers)?
-        } else {
-            open.leave(&leavers);
-            (Body::None, String::new())
+        let (body, digest) = match (&self.output, &open.body) {
+            (Some(output), _) => output.close(&mut open, &leavers)?,
+            (None, &OpenBody::Span { start, end }) if leavers.is_empty() => {
+                (Body::Span { start, end }, format!("{:032x}", open.digest.digest128()))
+            }
+            (None, _) => {
+                open.leave(&leavers);
+                (Body::None, String::new())
+            }
         };
         let column = self.options.key_column.unwrap_or_default() as u32;
         open.rejected.extend(leavers.iter().map(|leaver| Rejected {

@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::RowNumber;
+use crate::domain::{DEFAULT_CHUNK_ROWS, RowNumber};
 use crate::rows::EMPTY_HASH;
 
 /// `--duplicates`: what becomes of rows of a chunk that share their key.
@@ -87,11 +87,13 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(policy: Duplicates, first_row: RowNumber) -> Self {
+    /// For a chunk of so many rows at most.
+    pub(super) fn new(policy: Duplicates, first_row: RowNumber, rows: u64) -> Self {
+        let room = rows.min(DEFAULT_CHUNK_ROWS) as usize;
         Keys {
             policy,
             first_row,
-            holders: HashMap::default(),
+            holders: HashMap::with_capacity_and_hasher(room, ByHash::default()),
             lengths: Vec::new(),
             leavers: Vec::new(),
             duplicates: 0,

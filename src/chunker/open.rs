@@ -32,7 +32,7 @@ pub(super) enum OpenBody {
         end: u64,
     },
     Spool(Spool),
-    /// Nothing is written: a dry run.
+    /// A dry run of what would be a spool.
     Dry,
 }
 
@@ -99,17 +99,21 @@ impl OpenChunk {
     /// `spannable`.
     pub(super) fn continues_span(&mut self, place: Stretch, spannable: bool, is_dry: bool) -> bool {
         match &mut self.body {
-            _ if is_dry => {
+            _ if !spannable && !is_dry => false,
+            _ if !spannable => {
                 self.body = OpenBody::Dry;
                 true
             }
-            _ if !spannable => false,
             OpenBody::Empty if place.start == self.stretch.start => {
                 self.body = OpenBody::Span { start: place.start, end: place.end };
                 true
             }
             OpenBody::Span { end, .. } if *end == place.start => {
                 *end = place.end;
+                true
+            }
+            _ if is_dry => {
+                self.body = OpenBody::Dry;
                 true
             }
             _ => false,

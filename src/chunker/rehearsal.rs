@@ -1,11 +1,20 @@
 //! The chunker run dry: what a load would make of its rows.
 
 use std::io;
+use std::sync::mpsc;
 
-use super::body::PlannedChunk;
+use super::body::{Body, PlannedChunk};
 use super::cutter::{ChunkError, ChunkSink, Chunker, ChunkerOptions};
 use crate::domain::{ROWS_PER_BATCH, RowNumber, RowOutcome};
 use crate::rows::{Changes, EncodedBatch, RawBatch, RowStream};
+
+/// Chunks a rehearsal keeps at most, some 300 bytes each: more than any source
+/// makes that is rehearsed without being asked for, and a bound for the others
+/// (I6).
+const MOST_READY: usize = 10_000;
+
+/// Row batches that wait for the chunker, about a megabyte each.
+const ENCODED_AHEAD: usize = 2;
 
 /// What a dry run found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +37,12 @@ pub struct Rehearsal {
     pub duplicate_example: Option<(RowNumber, RowNumber)>,
     /// What would be changed in cells.
     pub changes: Changes,
+    /// The chunks from the first one on, up to one that needs more than its
+    /// bytes of the source (a row is rejected or written anew): a chunker with
+    /// the same options makes them again to the last byte.
+    pub ready: Vec<PlannedChunk>,
+    /// Whether a chunk was met that is not among them.
+    cut_off: bool,
 }
 
 impl ChunkSink for Rehearsal {
@@ -45,9 +60,18 @@ impl ChunkSink for Rehearsal {
         self.duplicates += chunk.duplicates;
         self.duplicate_example = self.duplicate_example.or(chunk.duplicate_example);
         self.changes.add(&chunk.changes);
+        let is_plain =
+            matches!(chunk.body, Body::Span { .. }) && chunk.rejected == 0 && chunk.duplicates == 0;
+        self.cut_off |= !is_plain || self.ready.len() == MOST_READY;
+        if !self.cut_off {
+            self.ready.push(chunk);
+        }
         Ok(())
     }
 }
+
+/// What encodes a row batch; it is called on a thread of its own.
+pub type Encode<'a> = &'a mut (dyn FnMut(&RawBatch) -> EncodedBatch + Send);
 
 /// Runs rows through a dry chunker: what a load with these options would make
 /// of them. Nothing is written.
@@ -56,7 +80,7 @@ impl ChunkSink for Rehearsal {
 /// [`ChunkError::Source`] when the rows can't be read.
 pub fn rehearse(
     rows: &mut dyn RowStream,
-    encode: &mut dyn FnMut(&RawBatch) -> EncodedBatch,
+    encode: Encode<'_>,
     options: ChunkerOptions,
 ) -> Result<Rehearsal, ChunkError> {
     rehearse_with(Chunker::dry(options), rows, encode)
@@ -69,12 +93,30 @@ pub fn rehearse(
 pub fn rehearse_with(
     mut chunker: Chunker,
     rows: &mut dyn RowStream,
-    encode: &mut dyn FnMut(&RawBatch) -> EncodedBatch,
+    encode: Encode<'_>,
 ) -> Result<Rehearsal, ChunkError> {
     let mut found = Rehearsal::default();
-    while let Some(batch) = rows.next_batch()? {
-        chunker.push(&batch, &encode(&batch), &mut found)?;
-    }
-    chunker.finish(&mut found)?;
+    // Somebody waits for this, and nothing else is at work yet: rows are read
+    // and encoded on one core, cut on another.
+    let (encoded, batches) = mpsc::sync_channel(ENCODED_AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                let next = rows.next_batch().transpose();
+                let next = next.map(|batch| batch.map(|batch| (encode(&batch), batch)));
+                let goes_on = matches!(next, Some(Ok(_)));
+                // The chunker is gone when it failed.
+                let taken = next.is_none_or(|next| encoded.send(next).is_ok());
+                if !(goes_on && taken) {
+                    return;
+                }
+            }
+        });
+        for next in batches {
+            let (encoded, batch) = next?;
+            chunker.push(&batch, &encoded, &mut found)?;
+        }
+        chunker.finish(&mut found)
+    })?;
     Ok(found)
 }

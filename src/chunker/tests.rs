@@ -137,6 +137,11 @@ fn cut(text: &str, options: ChunkerOptions) -> Cut {
     assert_eq!(found.rejected, sum(|chunk| chunk.rejected));
     assert_eq!(found.duplicates, sum(|chunk| chunk.duplicates));
     assert_eq!(found.jobs, taken.chunks.iter().filter(|c| !c.rows.is_empty()).count() as u64);
+    let (ready, others) = taken.chunks.split_at(found.ready.len());
+    assert_eq!(found.ready, ready);
+    assert!(others.first().is_none_or(|chunk| {
+        !matches!(chunk.body, Body::Span { .. }) || chunk.duplicates > 0 || chunk.rejected > 0
+    }));
     Cut { taken, source, dir }
 }
 

@@ -114,6 +114,9 @@ pub struct LoadArgs {
     /// One job of at most 10,000 rows at a time, against locks
     #[arg(long)]
     serial: bool,
+    /// Compress what is sent, for a slow line; takes processor time instead
+    #[arg(long)]
+    compress_upload: bool,
     /// Refuse any other org: its id, `production` or `sandbox`
     #[arg(long, value_name = "ID|production|sandbox")]
     expect_org: Option<String>,
@@ -216,6 +219,7 @@ impl LoadArgs {
             canary: self.canary,
             reserve: self.reserve,
             group_by: self.group_by.clone(),
+            compress_upload: self.compress_upload,
         }
     }
 }
@@ -248,6 +252,8 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
         let options = ConnectOptions {
             lanes: usize::from(args.parallel),
             events: progress.sink(),
+            // A slow line is slow both ways.
+            compressed_replies: args.compress_upload.then_some(true),
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;

@@ -55,7 +55,7 @@ struct ServeArgs {
     /// JSON file of switches (docs/local-org.md); default: DIR/settings.json if it is there
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Most rows a second each worker processes; default: as fast as it can
+    /// Most rows a second all workers process together; default: as fast as they can
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     speed: Option<u64>,
     /// Seconds an access token lives

@@ -105,6 +105,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
         let options = ConnectOptions {
             lanes: args.parallel.map_or(open.request().lanes, usize::from),
             events: progress.sink(),
+            compressed_replies: open.request().compress_upload.then_some(true),
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;

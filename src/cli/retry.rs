@@ -98,6 +98,7 @@ pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError>
         let options = ConnectOptions {
             lanes: args.parallel.map_or(parent.request().lanes, usize::from),
             events: progress.sink(),
+            compressed_replies: parent.request().compress_upload.then_some(true),
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;

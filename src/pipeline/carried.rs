@@ -195,6 +195,7 @@ impl Carried {
             },
             body: UploadBody {
                 len: Some(length),
+                gzip: setup.request.compress_upload,
                 open: Arc::new(move || {
                     open_body(&header_line, &carried.text, carried.add_line_end, &source, &spool)
                 }),

@@ -17,6 +17,7 @@ use super::work::work_off;
 use super::{
     LoadEnd, LoadError, LoadRequest, PreflightError, Prepared, RunFolder, Stop, StopReason,
 };
+use crate::chunker::Rehearsal;
 use crate::domain::{Event, Reason, SharedSink, Status, verdict};
 use crate::grouper::GROUPED_CSV;
 use crate::ledger::{
@@ -52,7 +53,7 @@ pub async fn load(
     });
     let (made, folder) =
         made.await.map_err(|error| LoadError::Stage(format!("ledger: {error}")))?;
-    let (setup, ledger, rows) = match made {
+    let (setup, ledger, survey) = match made {
         Ok(made) => made,
         Err(error) => {
             // Nothing was sent, so nothing is left behind.
@@ -64,11 +65,14 @@ pub async fn load(
         run_id: folder.id.clone(),
         folder: folder.path().display().to_string(),
         source_bytes: Some(setup.source.identity().bytes),
-        rows,
+        rows: survey.as_ref().map(|survey| survey.sent),
         lanes: setup.request.lanes.max(1),
     });
     let run = Run::new(setup, folder, ledger, events, stop, Books::default());
-    drive(&run, Backlog::default(), started).await
+    // Rows in another order are cut from another file.
+    let is_same = run.setup.derived.is_none() && run.setup.groups.is_none();
+    let ready = survey.filter(|_| is_same).map_or_else(Vec::new, |survey| survey.ready);
+    drive(&run, Backlog { ready, ..Backlog::default() }, started).await
 }
 
 /// Lets all stages work until every row has its fate, or until the run is
@@ -120,7 +124,7 @@ fn begin(
     folder: &RunFolder,
     command: serde_json::Value,
     started: jiff::Timestamp,
-) -> Result<(Setup, SharedLedger, Option<u64>), PreflightError> {
+) -> Result<(Setup, SharedLedger, Option<Rehearsal>), PreflightError> {
     let mut original = prepared.source.clone();
     if let Some(spooled) = prepared.spooled.take() {
         let path = spooled
@@ -163,7 +167,6 @@ fn begin(
         let made = Made { folder, source: &source, files, derivation, parent };
         open_ledger(&prepared, made, command, started)
     })?;
-    let rows = prepared.survey.as_ref().map(|survey| survey.sent);
     let setup = Setup {
         counted: prepared.survey.as_ref().map(|survey| survey.read),
         request: prepared.request,
@@ -178,7 +181,7 @@ fn begin(
         taken_up: false,
         closing: false,
     };
-    Ok((setup, ledger, rows))
+    Ok((setup, ledger, prepared.survey))
 }
 
 /// What the ledger keeps of the settings: those of the pipeline, and what the

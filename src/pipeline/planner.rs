@@ -24,7 +24,7 @@ use crate::chunker::{
 use crate::domain::{Event, FailureGroups, REJECTED, RowOutcome, Tally, error_chain};
 use crate::ledger::{Body, BodyKind, ChunkRecord, ChunkState};
 use crate::reconciler::OutcomeWriter;
-use crate::rows::{GroupIndex, RowStream as _, SourceRows as _};
+use crate::rows::{GroupIndex, RowStream as _, SourceRows as _, Stretch};
 use crate::transformer::Plan;
 
 /// What the planner came to.
@@ -140,21 +140,35 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let setup = &run.setup;
     let request = &setup.request;
     let source = setup.source.clone();
+    let mut counted = Counted { run, files: 0 };
+    counted.record()?;
+    let mut from = backlog.from;
+    let mut read = backlog.read;
+    let mut first_number = backlog.chunks.last().map_or(1, |(number, _)| number + 1);
+    for chunk in &backlog.ready {
+        if run.stop.is_asked() {
+            return Ok(());
+        }
+        let Stretch { end, .. } = chunk.stretch;
+        let first_row = chunk.last_row.plus(1);
+        from = Some(Stretch { start: end, end: source.end(), first_row });
+        read += chunk.read_rows;
+        first_number = chunk.number + 1;
+        sink.planned(chunk.clone()).map_err(ChunkError::Sink)?;
+        run.events.announce(Event::ReadProgress { bytes: source.bytes_before(end), rows: read });
+    }
     // Rows of the window that chunks were cut from already are not read again.
     // A derived source holds the rows of the window alone.
     let is_derived = setup.derived.is_some();
-    let skip = if backlog.from.is_some() || is_derived { 0 } else { request.skip };
+    let skip = if from.is_some() || is_derived { 0 } else { request.skip };
     let limit = request.limit.filter(|_| !is_derived);
-    let limit = limit.map(|limit| limit.saturating_sub(backlog.read));
-    let mut rows = Window::new(source.rows(backlog.from)?, skip, limit);
+    let limit = limit.map(|limit| limit.saturating_sub(read));
+    let mut rows = Window::new(source.rows(from)?, skip, limit);
     let duplicates = request.duplicates.unwrap_or_default();
-    let first_number = backlog.chunks.last().map_or(1, |(number, _)| number + 1);
     let first_rows = request.canary_rows().filter(|_| first_number == 1);
     let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number, first_rows);
     let chunker = Chunker::new(options, Arc::new(source), run.folder.spool_dir());
     let mut chunker = in_order(chunker, setup.groups.clone(), &setup.names);
-    let mut read = backlog.read;
-    let mut counted = Counted { run, files: run.setup.source.counted_files() };
     while let Some(batch) = rows.next_batch()? {
         if run.stop.is_asked() {
             return Ok(());

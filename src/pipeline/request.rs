@@ -67,6 +67,9 @@ pub struct LoadRequest {
     pub reserve: u8,
     /// One job of at most 10,000 rows at a time.
     pub serial: bool,
+    /// Bodies travel in gzip. The ledger of an older release doesn't say.
+    #[serde(default)]
+    pub compress_upload: bool,
 }
 
 impl LoadRequest {

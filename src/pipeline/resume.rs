@@ -20,6 +20,7 @@ use super::preflight::sizing;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
+use crate::chunker::PlannedChunk;
 use crate::domain::{AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
@@ -49,6 +50,9 @@ pub(super) struct Backlog {
     pub(super) from: Option<Stretch>,
     /// Whether the source was read to its end.
     pub(super) exhausted: bool,
+    /// Of a run that begins: chunks that were cut before the start already, from
+    /// the first one on.
+    pub(super) ready: Vec<PlannedChunk>,
 }
 
 /// Settings that a resume may change.
@@ -275,6 +279,7 @@ impl OpenRun {
                 first_row: last.last_row.plus(1),
             }),
             exhausted,
+            ready: Vec::new(),
         };
         let told = |row| match &derived {
             Some(derived) => derived.row_of(row),

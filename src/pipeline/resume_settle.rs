@@ -42,6 +42,7 @@ pub async fn resume_and_settle(
             read: chunks.iter().map(|chunk| chunk.chunk.read).sum(),
             from: None,
             exhausted: true,
+            ready: Vec::new(),
         };
     }
     let settlement = match settle_disputed(&run, keys).await {

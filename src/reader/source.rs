@@ -277,6 +277,14 @@ impl Source {
         ((last as u64) << FILE_SHIFT) | in_file
     }
 
+    /// Bytes of the source before a position, where that is a byte of a file
+    /// whose bytes go as they stand.
+    pub fn bytes_before(&self, position: u64) -> u64 {
+        let file = (position >> FILE_SHIFT) as usize;
+        let before: u64 = self.0.files.iter().take(file).map(|file| file.identity.bytes).sum();
+        before + (position & IN_FILE)
+    }
+
     /// Its header line as a text of the source's own dialect.
     ///
     /// # Errors

@@ -51,6 +51,11 @@ impl MergedOutcomes {
     }
 
     fn take_next(&mut self) -> Result<Option<RowOutcome>, OutcomeError> {
+        if let [(reader, next)] = self.files.as_mut_slice() {
+            // Most chunks have one file.
+            let following = reader.next().transpose()?;
+            return Ok(std::mem::replace(next, following));
+        }
         let Some(row) =
             self.files.iter().filter_map(|(_, next)| next.as_ref().map(|next| next.row)).min()
         else {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,6 +113,8 @@ pub(super) struct Connection {
     pub policy: RetryPolicy,
     pub events: SharedSinkDebug,
     pub counters: Arc<Counters>,
+    /// Whether the org declined an upload for being in gzip.
+    pub refuses_gzip: AtomicBool,
 }
 
 impl Connection {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::connection::{Call, Connection};
 use super::error::{CallError, Happened, Kind};
 use super::retry::Retry;
+use super::transport::{Fault, UNPACKED_AT_ONCE};
 
 /// Opens an empty place for a result set; called once for each try, so it
 /// must begin from nothing (truncate). Called on a blocking thread.
@@ -25,6 +26,25 @@ pub struct Downloaded {
 /// Pieces received ahead of the disk. The transport's pieces are at most some
 /// hundred KiB, so this stays within a few MiB a lane.
 const AHEAD: usize = 8;
+
+/// Why a body is not in its file.
+enum Trouble {
+    Disk(io::Error),
+    /// It is not what was sent.
+    Body(Fault),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Trouble::Disk(error)
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Trouble::Body(fault)
+    }
+}
 
 impl Connection {
     /// Streams the answer of a repeatable call into a file. What arrived of a
@@ -51,13 +71,20 @@ impl Connection {
         let mut incoming = self.attempt(call).await?;
         let (to_disk, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
         let open = Arc::clone(open);
-        let writer = tokio::task::spawn_blocking(move || -> io::Result<u64> {
+        let mut unpacker = incoming.unpacker();
+        let writer = tokio::task::spawn_blocking(move || -> Result<u64, Trouble> {
             let mut file = open()?;
             let mut written = 0;
+            let mut write = |text: &[u8]| {
+                written += text.len() as u64;
+                file.write_all(text)
+            };
             while let Some(piece) = pieces.blocking_recv() {
-                file.write_all(&piece)?;
-                written += piece.len() as u64;
+                for part in piece.chunks(UNPACKED_AT_ONCE) {
+                    write(unpacker.unpack(part)?)?;
+                }
             }
+            write(unpacker.finish()?)?;
             file.flush()?;
             Ok(written)
         });
@@ -82,7 +109,8 @@ impl Connection {
         drop(to_disk);
         match writer.await {
             Ok(Ok(bytes)) => Ok(Downloaded { bytes }),
-            Ok(Err(error)) => Err(local(error)),
+            Ok(Err(Trouble::Disk(error))) => Err(local(error)),
+            Ok(Err(Trouble::Body(fault))) => Err(call.fault(fault)),
             Err(stopped) => Err(local(io::Error::other(stopped))),
         }
     }

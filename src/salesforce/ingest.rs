@@ -5,6 +5,8 @@
 //! and abort. Create, upload and close go out once; when one of them fails
 //! with [`super::Happened::Maybe`] the caller settles it by asking (I4).
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Call, Payload, UPLOAD_PATIENCE};
@@ -15,7 +17,7 @@ use super::retry::{Repeatable, Retry};
 use super::transport::Method;
 use super::upload::{BytesSent, UploadBody};
 use super::{encode, refusal};
-use crate::domain::{ColumnDelimiter, JobInfo, JobState, LineEnding, NewJob, ResultSet};
+use crate::domain::{ColumnDelimiter, Event, JobInfo, JobState, LineEnding, NewJob, ResultSet};
 
 /// One page of the org's list of jobs.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,26 +156,36 @@ impl Org {
         body: &UploadBody,
         sent: &BytesSent,
     ) -> Result<(), CallError> {
-        let call = Call {
-            name: "upload the rows",
-            method: Method::Put,
-            path: self.job_path(job_id, "/batches").into(),
-            payload: Payload::Csv(body, sent),
-            accept: "application/json",
-            header: None,
-            repeatable: Repeatable::OnlyIfNotHappened,
-            patience: UPLOAD_PATIENCE,
-            anonymous: false,
-        };
         let connection = self.connection();
+        let mut body = body.clone();
+        body.gzip &= !connection.refuses_gzip.load(Relaxed);
         let mut retry = Retry::start(&connection.policy, &connection.events);
         loop {
+            let call = Call {
+                name: "upload the rows",
+                method: Method::Put,
+                path: self.job_path(job_id, "/batches").into(),
+                payload: Payload::Csv(&body, sent),
+                accept: "application/json",
+                header: body.gzip.then_some(("content-encoding", "gzip")),
+                repeatable: Repeatable::OnlyIfNotHappened,
+                patience: UPLOAD_PATIENCE,
+                anonymous: false,
+            };
             match connection.attempt(&call).await {
                 // 201 says it all; its body is empty and needs no reading but
                 // for the connection's sake.
                 Ok(incoming) => {
                     let _ = incoming.beginning().await;
                     return Ok(());
+                }
+                // Declined as a whole, so it may be sent again.
+                Err(error) if body.gzip && error.status == Some(415) => {
+                    body.gzip = false;
+                    if !connection.refuses_gzip.swap(true, Relaxed) {
+                        let text = "the org takes no uploads in gzip; they go as they are";
+                        connection.events.0.announce(Event::Note { text: text.to_owned() });
+                    }
                 }
                 Err(error) => retry.again(error, call.repeatable).await?,
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::Deserialize;
 
@@ -28,6 +29,9 @@ pub struct ConnectOptions {
     pub retry: RetryPolicy,
     /// Accept TLS 1.2, for networks that break up connections.
     pub allow_tls12: bool,
+    /// Whether replies are asked for in gzip; `None` for all orgs but one on
+    /// this machine, where it would cost both sides and win nothing.
+    pub compressed_replies: Option<bool>,
 }
 
 impl Default for ConnectOptions {
@@ -38,6 +42,7 @@ impl Default for ConnectOptions {
             events: Arc::new(NoEvents),
             retry: RetryPolicy::default(),
             allow_tls12: false,
+            compressed_replies: None,
         }
     }
 }
@@ -49,6 +54,7 @@ impl fmt::Debug for ConnectOptions {
             .field("lanes", &self.lanes)
             .field("retry", &self.retry)
             .field("allow_tls12", &self.allow_tls12)
+            .field("compressed_replies", &self.compressed_replies)
             .finish_non_exhaustive()
     }
 }
@@ -89,8 +95,9 @@ impl Org {
             let session = auth::obtain(&mut login, None, 1).await?;
             (session.base.clone(), Some(session))
         };
+        let gzip = options.compressed_replies.unwrap_or(!base.is_plain());
         let transport =
-            Transport::new(&base, options.lanes, options.allow_tls12, Arc::clone(&counters))
+            Transport::new(&base, options.lanes, options.allow_tls12, gzip, Arc::clone(&counters))
                 .map_err(|fault: Fault| {
                     let error = CallError::new("set up TLS", fault.kind, fault.happened);
                     match fault.cause {
@@ -121,6 +128,7 @@ impl Org {
             policy: patient,
             events,
             counters,
+            refuses_gzip: AtomicBool::new(false),
         };
         let version = agree(&connection, options.api_version.as_deref()).await?;
         let identity = identity::read(&connection, version).await?;

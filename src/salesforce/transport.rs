@@ -8,17 +8,20 @@
 //! - Plain http reaches this machine alone, and never through a proxy.
 //! - No overall time-out (a body may take an hour); a call fails when nothing
 //!   moved either way for its patience.
-//! - Replies are gunzipped; a reply that ends before its announced end is an
+//! - Replies are gunzipped where gzip was asked for; a reply that ends before its announced end is an
 //!   error, never a short text.
 
+use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use flate2::write::MultiGzDecoder;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    HeaderMap, HeaderName, HeaderValue,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
@@ -33,6 +36,10 @@ const IDLE: Duration = Duration::from_secs(50);
 /// The largest reply that is read into memory; a page of 2,000 long records
 /// stays well below.
 const LARGEST_REPLY: usize = 64 << 20;
+/// Bytes of a body that are unpacked at a time: gzip grows by a factor of 1,032
+/// at most, here to 17 MB, by five or so in truth.
+pub(super) const UNPACKED_AT_ONCE: usize = 16 << 10;
+const GZIP: &str = "gzip";
 
 /// An address a token may be sent to: https anywhere, http on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +156,8 @@ pub(super) struct Cause(String);
 #[derive(Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
+    /// Whether replies are asked for in gzip.
+    gzip: bool,
     counters: Arc<Counters>,
 }
 
@@ -161,6 +170,7 @@ impl Transport {
         base: &BaseUrl,
         lanes: usize,
         allow_tls12: bool,
+        gzip: bool,
         counters: Arc<Counters>,
     ) -> Result<Self, Fault> {
         // Fails only when a provider is installed already, which is as good.
@@ -191,7 +201,7 @@ impl Transport {
             happened: Happened::No,
             cause: Some(innermost(&error)),
         })?;
-        Ok(Transport { client, counters })
+        Ok(Transport { client, gzip, counters })
     }
 
     /// What the calls of this connection used.
@@ -206,6 +216,9 @@ impl Transport {
     pub(super) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Incoming, Fault> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(outgoing.accept));
+        if self.gzip {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(GZIP));
+        }
         if let Some(token) = outgoing.token {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
                 .map_err(|_| Fault {
@@ -260,8 +273,11 @@ impl Transport {
         }
         let answer = request.headers(headers).send();
         let response = pulse.guard(outgoing.patience, answer).await?.map_err(|e| fault(&e))?;
+        let coding = response.headers().get(CONTENT_ENCODING);
         let incoming = Incoming {
             status: response.status().as_u16(),
+            gzipped: coding
+                .is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(GZIP.as_bytes())),
             response,
             patience: outgoing.patience,
             counters: Arc::clone(&self.counters),
@@ -279,6 +295,8 @@ impl Transport {
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub status: u16,
+    /// Whether the body comes in gzip.
+    gzipped: bool,
     response: reqwest::Response,
     patience: Duration,
     counters: Arc<Counters>,
@@ -293,32 +311,40 @@ impl Incoming {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// The next piece of the body; `None` at its proper end.
+    /// What makes text of the pieces of the body.
+    pub(super) fn unpacker(&self) -> Unpacker {
+        let gzip = self.gzipped.then(|| MultiGzDecoder::new(Vec::new()));
+        Unpacker { gzip, begun: false, counters: Arc::clone(&self.counters) }
+    }
+
+    /// The next piece of the body as it comes over the wire; `None` at its
+    /// proper end.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
-        let piece = tokio::time::timeout(self.patience, self.response.chunk())
+        tokio::time::timeout(self.patience, self.response.chunk())
             .await
             .map_err(|_| stalled())?
-            .map_err(|error| fault(&error))?;
-        if let Some(bytes) = &piece {
-            self.counters.down(bytes.len() as u64);
-        }
-        Ok(piece)
+            .map_err(|error| fault(&error))
     }
 
     /// The whole body, if it is of a size that belongs in memory.
     pub(super) async fn whole(mut self) -> Result<Bytes, Fault> {
         let mut body = BytesMut::new();
+        let mut unpacker = self.unpacker();
         while let Some(piece) = self.piece().await? {
-            if body.len() + piece.len() > LARGEST_REPLY {
-                let cause = Cause(format!("it is larger than {} MiB", LARGEST_REPLY >> 20));
-                return Err(Fault {
-                    kind: Kind::Reply,
-                    happened: Happened::Maybe,
-                    cause: Some(cause),
-                });
+            for part in piece.chunks(UNPACKED_AT_ONCE) {
+                let text = unpacker.unpack(part)?;
+                if body.len() + text.len() > LARGEST_REPLY {
+                    let cause = Cause(format!("it is larger than {} MiB", LARGEST_REPLY >> 20));
+                    return Err(Fault {
+                        kind: Kind::Reply,
+                        happened: Happened::Maybe,
+                        cause: Some(cause),
+                    });
+                }
+                body.extend_from_slice(text);
             }
-            body.extend_from_slice(&piece);
         }
+        body.extend_from_slice(unpacker.finish()?);
         Ok(body.freeze())
     }
 
@@ -327,14 +353,62 @@ impl Incoming {
     pub(super) async fn beginning(mut self) -> Vec<u8> {
         const ENOUGH: usize = 64 << 10;
         let mut body = Vec::new();
+        let mut unpacker = self.unpacker();
         while body.len() < ENOUGH
             && let Ok(Some(piece)) = self.piece().await
         {
-            body.extend_from_slice(&piece);
+            for part in piece.chunks(UNPACKED_AT_ONCE) {
+                let Ok(text) = unpacker.unpack(part) else { break };
+                body.extend_from_slice(text.get(..ENOUGH - body.len()).unwrap_or(text));
+            }
         }
+        body.extend_from_slice(unpacker.finish().unwrap_or_default());
         body.truncate(ENOUGH);
         body
     }
+}
+
+/// Makes text of the pieces of a body, which may be in gzip. Plain code, so that
+/// whole result sets are unpacked where they are written and not on the threads
+/// that serve the sockets.
+pub(super) struct Unpacker {
+    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+    /// Whether anything came: an empty body is no gzip and is right all the same.
+    begun: bool,
+    counters: Arc<Counters>,
+}
+
+impl Unpacker {
+    /// The text of a piece, at most [`UNPACKED_AT_ONCE`] bytes; it may come
+    /// with a later one.
+    pub(super) fn unpack<'a>(&'a mut self, piece: &'a [u8]) -> Result<&'a [u8], Fault> {
+        self.begun |= !piece.is_empty();
+        let text = match &mut self.gzip {
+            None => piece,
+            Some(decoder) => {
+                decoder.get_mut().clear();
+                decoder.write_all(piece).map_err(|error| damaged(&error))?;
+                decoder.get_ref()
+            }
+        };
+        self.counters.down(text.len() as u64);
+        Ok(text)
+    }
+
+    /// What is left of the text when all pieces came. Gzip that ends early, or
+    /// whose checksum is wrong, is an error.
+    pub(super) fn finish(&mut self) -> Result<&[u8], Fault> {
+        let Some(decoder) = self.gzip.as_mut().filter(|_| self.begun) else { return Ok(b"") };
+        decoder.get_mut().clear();
+        decoder.try_finish().map_err(|error| damaged(&error))?;
+        self.counters.down(decoder.get_ref().len() as u64);
+        Ok(decoder.get_ref())
+    }
+}
+
+fn damaged(error: &std::io::Error) -> Fault {
+    let cause = Cause(super::refusal::one_line(&error.to_string(), 200));
+    Fault { kind: Kind::Broken, happened: Happened::Maybe, cause: Some(cause) }
 }
 
 /// When something last moved.
@@ -484,7 +558,7 @@ mod tests {
         // Any address on this machine will do; no certificates are needed to
         // say hello.
         let plain = BaseUrl { plain: true, ..base.clone() };
-        let transport = Transport::new(&plain, 1, allow_tls12, Arc::default()).unwrap();
+        let transport = Transport::new(&plain, 1, allow_tls12, true, Arc::default()).unwrap();
         let hello = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut head = [0u8; 5];

@@ -1,10 +1,12 @@
 //! The body of an upload: opened when it is needed, again when it must be
 //! repeated, and streamed in bounded pieces.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -22,8 +24,8 @@ const CONTENT_TYPE: &str = "text/csv; charset=UTF-8";
 /// Opens a body from its beginning; called once for each time it is sent.
 pub type OpenBody = Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
-/// Told how many more body bytes left for the org. A body that is sent again
-/// counts again. Must return at once.
+/// Told how many more body bytes left for the org, before they were packed. A
+/// body that is sent again counts again. Must return at once.
 pub type BytesSent = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// A body that can be opened again.
@@ -32,13 +34,19 @@ pub struct UploadBody {
     /// Its bytes, where known; they are checked. Without it the body travels
     /// in chunks, which the service takes as well.
     pub len: Option<u64>,
+    /// Whether it travels in gzip. Then its length on the way is not known
+    /// beforehand, and the checksum of gzip guards what arrives.
+    pub gzip: bool,
     /// Opens it from the beginning. Called and read on a blocking thread.
     pub open: OpenBody,
 }
 
 impl std::fmt::Debug for UploadBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UploadBody").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("UploadBody")
+            .field("len", &self.len)
+            .field("gzip", &self.gzip)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,8 +73,9 @@ impl LocalTrouble {
 pub(super) async fn open(body: &UploadBody, sent: &BytesSent) -> io::Result<(Body, LocalTrouble)> {
     let trouble = LocalTrouble::default();
     let open = Arc::clone(&body.open);
+    let gzip = body.gzip;
     if let Some(len) = body.len.filter(|len| *len < SMALL) {
-        let bytes = tokio::task::spawn_blocking(move || read_whole(&open, len))
+        let bytes = tokio::task::spawn_blocking(move || read_whole(&open, len, gzip))
             .await
             .map_err(io::Error::other)??;
         sent(len);
@@ -75,7 +84,7 @@ pub(super) async fn open(body: &UploadBody, sent: &BytesSent) -> io::Result<(Bod
     let (to_network, from_disk) = mpsc::channel(READ_AHEAD);
     let (len, told) = (body.len, trouble.clone());
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = read_pieces(&open, len, &to_network) {
+        if let Err(error) = read_pieces(&open, len, gzip, &to_network) {
             // The stream must break, not end: an end would look like a whole
             // body to the org.
             let broken = io::Error::new(error.kind(), "the body could not be read");
@@ -84,44 +93,72 @@ pub(super) async fn open(body: &UploadBody, sent: &BytesSent) -> io::Result<(Bod
         }
     });
     let pieces = stream::unfold((from_disk, Arc::clone(sent)), async |(mut pieces, sent)| {
-        let piece: io::Result<Bytes> = pieces.recv().await?;
-        if let Ok(bytes) = &piece {
-            sent(bytes.len() as u64);
-        }
-        Some((piece, (pieces, sent)))
+        let piece: io::Result<Piece> = pieces.recv().await?;
+        let bytes = piece.map(|piece| {
+            sent(piece.stands_for);
+            piece.bytes
+        });
+        Some((bytes, (pieces, sent)))
     });
+    let len = len.filter(|_| !gzip);
     let body = Body::Streamed { content_type: CONTENT_TYPE, len, pieces: Box::pin(pieces) };
     Ok((body, trouble))
 }
 
-fn read_whole(open: &OpenBody, len: u64) -> io::Result<Bytes> {
+/// A piece on its way to the network.
+struct Piece {
+    bytes: Bytes,
+    /// Bytes of the body it stands for: more than it has when it is packed.
+    stands_for: u64,
+}
+
+fn read_whole(open: &OpenBody, len: u64, gzip: bool) -> io::Result<Bytes> {
     let mut bytes = Vec::with_capacity(len as usize);
     open()?.take(len + 1).read_to_end(&mut bytes)?;
     check(len, bytes.len() as u64)?;
+    if gzip {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&bytes)?;
+        bytes = encoder.finish()?;
+    }
     Ok(Bytes::from(bytes))
 }
 
 fn read_pieces(
     open: &OpenBody,
     len: Option<u64>,
-    to_network: &mpsc::Sender<io::Result<Bytes>>,
+    gzip: bool,
+    to_network: &mpsc::Sender<io::Result<Piece>>,
 ) -> io::Result<()> {
     let mut source = open()?;
-    let mut total = 0;
+    let mut packer = gzip.then(|| GzEncoder::new(Vec::with_capacity(PIECE), Compression::fast()));
+    let (mut total, mut packed) = (0, 0);
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         source.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-        if piece.is_empty() {
-            return len.map_or(Ok(()), |len| check(len, total));
-        }
-        total += piece.len() as u64;
-        if let Some(len) = len.filter(|len| total > *len) {
+        let read = piece.len() as u64;
+        total += read;
+        if let Some(len) = len.filter(|len| if read == 0 { total != *len } else { total > *len }) {
             // Beyond its announced length the transport would drop bytes in
             // silence.
             return check(len, total);
         }
-        if to_network.blocking_send(Ok(Bytes::from(piece))).is_err() {
-            // The request is over; nobody wants the rest.
+        let mut stands_for = read;
+        if let Some(encoder) = &mut packer {
+            // Until there is a piece of some size, or the end.
+            encoder.write_all(&piece)?;
+            packed += read;
+            if read == 0 {
+                encoder.try_finish()?;
+            } else if encoder.get_ref().len() < PIECE / 2 {
+                continue;
+            }
+            piece = std::mem::replace(encoder.get_mut(), Vec::with_capacity(PIECE));
+            stands_for = std::mem::take(&mut packed);
+        }
+        let piece = Piece { bytes: Bytes::from(piece), stands_for };
+        // Where it fails the request is over; nobody wants the rest.
+        if !piece.bytes.is_empty() && to_network.blocking_send(Ok(piece)).is_err() || read == 0 {
             return Ok(());
         }
     }

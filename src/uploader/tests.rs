@@ -169,6 +169,7 @@ fn chunk() -> ChunkBody {
         },
         body: UploadBody {
             len: Some(9),
+            gzip: false,
             open: Arc::new(|| Ok(Box::new(&b"Name\na\nb\n"[..]) as Box<dyn Read + Send>)),
         },
     }
@@ -400,7 +401,11 @@ async fn a_body_that_cannot_be_read_is_tried_once() {
     for len in [Some(9), None] {
         let stage = stage(|_, _| Twist::None).await;
         let mut chunk = chunk();
-        chunk.body = UploadBody { len, open: Arc::new(|| Err(io::Error::other("disk on fire"))) };
+        chunk.body = UploadBody {
+            len,
+            gzip: false,
+            open: Arc::new(|| Err(io::Error::other("disk on fire"))),
+        };
         let error = stage.uploader.upload(&chunk).await.unwrap_err();
         assert_eq!(error.call().unwrap().kind, Kind::Local);
         assert_eq!(stage.attempts(), [S::GivenUp]);

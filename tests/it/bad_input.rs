@@ -111,11 +111,7 @@ fn headers_that_cannot_be_loaded() {
     );
     insta::assert_snapshot!(
         "upsert_without_external_id",
-        refused(
-            "a.csv",
-            "Name\nA\n",
-            &["--operation", "upsert", "--external-id", "Legacy_Id__c"]
-        )
+        refused("a.csv", "Name\nA\n", &["--operation", "upsert", "--external-id", "Legacy_Id__c"])
     );
     insta::assert_snapshot!(
         "delete_with_more_columns",
@@ -123,8 +119,7 @@ fn headers_that_cannot_be_loaded() {
     );
     let (place, server) = (Place::new(), Server::in_memory(&[]));
     let path = place.file("a.csv", "Name\nA\n");
-    let args =
-        ["load", path.to_str().unwrap(), "--object", "Acount", "--operation", "insert"];
+    let args = ["load", path.to_str().unwrap(), "--object", "Acount", "--operation", "insert"];
     let said = place.run_on(&server, &args);
     assert_eq!(said.code, 2, "{said:?}");
     insta::assert_snapshot!("unknown_object", said.stderr);
@@ -146,8 +141,7 @@ fn files_with_other_headers_are_refused_by_name() {
     let (place, server) = (Place::new(), Server::in_memory(&[]));
     let one = place.file("one.csv", "Name,Phone\nA,1\n");
     let other = place.file("other.csv", "Name,Website\nB,x\n");
-    let told =
-        load(&place, &server, &[one.to_str().unwrap(), other.to_str().unwrap()], &[]);
+    let told = load(&place, &server, &[one.to_str().unwrap(), other.to_str().unwrap()], &[]);
     assert_eq!(told.code, 2, "{}", told.text);
     insta::assert_snapshot!("other_headers", told.text);
     nothing_happened(&place, &server);
@@ -231,12 +225,8 @@ fn a_run_folder_that_cannot_be_made_is_told() {
     let path = place.file("a.csv", "Name\nA\n");
     place.file("runs", "a file where the runs folder should be");
     let runs = place.path().join("runs");
-    let told = load(
-        &place,
-        &server,
-        &[path.to_str().unwrap()],
-        &["--runs-dir", runs.to_str().unwrap()],
-    );
+    let told =
+        load(&place, &server, &[path.to_str().unwrap()], &["--runs-dir", runs.to_str().unwrap()]);
     assert_eq!(told.code, 2, "{}", told.text);
     assert!(told.text.contains("runs"), "{}", told.text);
     assert!(server.jobs().is_empty());

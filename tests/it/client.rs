@@ -39,6 +39,7 @@ pub(crate) async fn load(org: &Org, job: &NewJob, text: &str) -> JobInfo {
     let text = text.to_owned();
     let body = UploadBody {
         len: Some(text.len() as u64),
+        gzip: false,
         open: Arc::new(move || {
             Ok(Box::new(std::io::Cursor::new(text.clone())) as Box<dyn Read + Send>)
         }),

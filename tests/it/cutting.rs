@@ -307,6 +307,7 @@ fn check(case: &Case) {
     assert_eq!(found.rejected, taken.rejected.len() as u64);
     assert_eq!(found.duplicates, taken.chunks.iter().map(|chunk| chunk.duplicates).sum::<u64>());
     assert_eq!(found.sent + found.rejected, found.read);
+    assert_eq!(found.ready, taken.chunks[..found.ready.len()]);
 }
 
 fn judge(case: &Case, taken: &Taken, source: &dyn SourceRows, spools: &Path, header: &[u8]) {

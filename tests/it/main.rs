@@ -16,6 +16,7 @@
 mod bad_input;
 mod browsing;
 mod client;
+mod compressed;
 mod conservation;
 mod cutting;
 mod documents;

@@ -33,7 +33,8 @@ fn utf16(text: &str) -> Vec<u8> {
 fn rows(from: u64, to: u64, delimiter: char, line_end: &str) -> String {
     let mut text = format!("Legacy_Id__c{delimiter}Name{delimiter}Site{line_end}");
     for row in from..to {
-        text += &format!("K{row}{delimiter}Müller & Söhne {row}{delimiter}Hall {}{line_end}", row % 7);
+        text +=
+            &format!("K{row}{delimiter}Müller & Söhne {row}{delimiter}Hall {}{line_end}", row % 7);
     }
     text
 }
@@ -88,10 +89,8 @@ fn files_of_all_kinds_are_one_source() {
     assert_eq!(read, [40; 6]);
     assert_eq!(server.count("Account"), 240);
     // Every value arrived as it was meant, whatever it was encoded as.
-    let said = place.run_on(
-        &server,
-        &["query", "SELECT Legacy_Id__c, Name FROM Account", "--format", "jsonl"],
-    );
+    let said = place
+        .run_on(&server, &["query", "SELECT Legacy_Id__c, Name FROM Account", "--format", "jsonl"]);
     for line in said.stdout.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
         let row = record["Legacy_Id__c"].as_str().unwrap().trim_start_matches('K').to_owned();
@@ -144,7 +143,10 @@ fn rows_are_told_by_their_file_whatever_becomes_of_them() {
         .iter()
         .find(|group| group["code"] == "REQUIRED_FIELD_MISSING")
         .unwrap();
-    assert_eq!((&example["example_source"], &example["example_row"]), (&"other.csv".into(), &3.into()));
+    assert_eq!(
+        (&example["example_source"], &example["example_row"]),
+        (&"other.csv".into(), &3.into())
+    );
 
     // A retry corrects rows by file and number.
     let with = place.file(

@@ -38,7 +38,7 @@ async fn watch(
     let org = scripted.connect(Arc::clone(&events)).await;
     let poller = Poller::start(org, events);
     let started = Instant::now();
-    let end = poller.terminal(1, "750", 10).await;
+    let end = poller.terminal(1, "750", 100_000).await;
     (end, asked.load(SeqCst), started.elapsed())
 }
 
@@ -52,6 +52,34 @@ async fn a_job_is_watched_to_its_end() {
     let info = end.unwrap().info;
     assert_eq!((info.state, info.records_processed), (JobState::JobComplete, Some(7)));
     assert_eq!(asked, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_steady_job_is_seen_to_end_at_once() {
+    let started = Instant::now();
+    let (end, asked, took) = watch(move |_| {
+        // 9,000 rows a second.
+        let done = (started.elapsed().as_millis() as u64 * 9).min(100_000);
+        let state = if done == 100_000 { "JobComplete" } else { "InProgress" };
+        json(200, &format!(r#"{{"id":"750","state":"{state}","numberRecordsProcessed":{done}}}"#))
+    })
+    .await;
+    assert_eq!(end.unwrap().info.state, JobState::JobComplete);
+    let late = took - Duration::from_millis(11_112);
+    assert!(late < Duration::from_millis(800), "{late:?}");
+    assert!(asked < 14, "{asked} questions");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_hangs_at_its_last_row_costs_few_questions() {
+    let started = Instant::now();
+    let (_, asked, _) = watch(move |_| {
+        let state =
+            if started.elapsed() < Duration::from_hours(1) { "InProgress" } else { "Failed" };
+        json(200, &format!(r#"{{"id":"750","state":"{state}","numberRecordsProcessed":100000}}"#))
+    })
+    .await;
+    assert!(asked < 220, "{asked} questions");
 }
 
 #[tokio::test(start_paused = true)]

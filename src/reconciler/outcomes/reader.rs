@@ -1,7 +1,7 @@
 //! Reading an outcome file.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3Default;
@@ -109,9 +109,23 @@ impl OutcomeReader {
     }
 
     fn read_record(&mut self) -> Result<RowOutcome, OutcomeError> {
-        let tag = self.byte()?;
-        let distance = self.varint()?;
-        let attempts = self.byte()?;
+        // From the buffer, where that holds all of it: a call of the reader for
+        // each byte takes longer than all else here.
+        let buffered = self.file.buffer();
+        let head = if buffered.len() >= Head::MOST_BYTES {
+            let mut rest = buffered;
+            let head = Head::read(&mut rest);
+            let used = buffered.len() - rest.len();
+            self.file.consume(used);
+            head
+        } else {
+            Head::read(&mut self.file)
+        };
+        let Head { tag, distance, attempts, id } = match head {
+            Ok(Some(head)) => head,
+            Ok(None) => return Err(self.damaged("a number without end")),
+            Err(source) => return Err(self.failed(source)),
+        };
         let fate = fate_of(tag & 7).ok_or_else(|| self.damaged("an unknown fate"))?;
         let tier = tier_of(tag >> 3 & 7).map_err(|()| self.damaged("an unknown tier"))?;
         let row = self
@@ -120,12 +134,9 @@ impl OutcomeReader {
             .filter(|_| distance > 0)
             .ok_or_else(|| self.damaged("rows out of order"))?;
         self.last = row;
-        let id = if tag & HAS_ID != 0 {
-            let mut id = [0u8; 15];
-            self.file.read_exact(&mut id).map_err(|source| self.failed(source))?;
-            Some(RecordId::parse(&id).map_err(|_| self.damaged("an id that is none"))?)
-        } else {
-            None
+        let id = match id {
+            Some(id) => Some(RecordId::parse(&id).map_err(|_| self.damaged("an id that is none"))?),
+            None => None,
         };
         let error = if tag & HAS_ERROR != 0 { Some(self.text()?) } else { None };
         Ok(RowOutcome { row: RowNumber(row), fate, tier, attempts, id, error })
@@ -153,22 +164,11 @@ impl OutcomeReader {
         Ok(text)
     }
 
-    fn byte(&mut self) -> Result<u8, OutcomeError> {
-        let mut byte = [0u8];
-        self.file.read_exact(&mut byte).map_err(|source| self.failed(source))?;
-        Ok(byte[0])
-    }
-
     fn varint(&mut self) -> Result<u64, OutcomeError> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
+        match varint(&mut self.file) {
+            Ok(value) => value.ok_or_else(|| self.damaged("a number without end")),
+            Err(source) => Err(self.failed(source)),
         }
-        Err(self.damaged("a number without end"))
     }
 
     fn damaged(&self, what: &'static str) -> OutcomeError {
@@ -181,6 +181,52 @@ impl OutcomeReader {
         }
         OutcomeError::Io { path: self.path.clone(), action: "read", source }
     }
+}
+
+/// What every record begins with.
+struct Head {
+    tag: u8,
+    distance: u64,
+    attempts: u8,
+    id: Option<[u8; 15]>,
+}
+
+impl Head {
+    const MOST_BYTES: usize = 1 + 10 + 1 + 15;
+
+    /// `None` when a number in it has no end.
+    fn read(read: &mut impl Read) -> io::Result<Option<Head>> {
+        let tag = byte(read)?;
+        let Some(distance) = varint(read)? else { return Ok(None) };
+        let attempts = byte(read)?;
+        let id = if tag & HAS_ID != 0 {
+            let mut id = [0u8; 15];
+            read.read_exact(&mut id)?;
+            Some(id)
+        } else {
+            None
+        };
+        Ok(Some(Head { tag, distance, attempts, id }))
+    }
+}
+
+fn byte(read: &mut impl Read) -> io::Result<u8> {
+    let mut byte = [0u8];
+    read.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// `None` for a number without end.
+fn varint(read: &mut impl Read) -> io::Result<Option<u64>> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = byte(read)?;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }
 
 impl Iterator for OutcomeReader {

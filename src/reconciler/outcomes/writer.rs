@@ -1,7 +1,7 @@
 //! Writing an outcome file.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3Default;
@@ -17,7 +17,7 @@ use super::{
 /// nothing.
 pub struct OutcomeWriter {
     /// `None` once finished.
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
     path: PathBuf,
     temporary: PathBuf,
     chunk: u64,
@@ -26,7 +26,8 @@ pub struct OutcomeWriter {
     last: u64,
     tally: Tally,
     texts: std::collections::HashMap<Box<str>, u64>,
-    record: Vec<u8>,
+    /// What was not written yet.
+    pending: Vec<u8>,
 }
 
 impl OutcomeWriter {
@@ -45,7 +46,7 @@ impl OutcomeWriter {
             source,
         })?;
         let mut writer = OutcomeWriter {
-            file: Some(BufWriter::with_capacity(BUFFER, file)),
+            file: Some(file),
             path: path.to_owned(),
             temporary,
             chunk,
@@ -54,13 +55,12 @@ impl OutcomeWriter {
             last: 0,
             tally: Tally::default(),
             texts: std::collections::HashMap::new(),
-            record: Vec::with_capacity(256),
+            pending: Vec::with_capacity(BUFFER + 256),
         };
-        writer.record.extend_from_slice(MAGIC);
-        writer.record.extend_from_slice(&VERSION.to_le_bytes());
-        writer.record.extend_from_slice(&[0, 0]);
-        writer.record.extend_from_slice(&chunk.to_le_bytes());
-        writer.put()?;
+        writer.pending.extend_from_slice(MAGIC);
+        writer.pending.extend_from_slice(&VERSION.to_le_bytes());
+        writer.pending.extend_from_slice(&[0, 0]);
+        writer.pending.extend_from_slice(&chunk.to_le_bytes());
         Ok(writer)
     }
 
@@ -78,20 +78,19 @@ impl OutcomeWriter {
         let mut tag = fate_code(outcome.fate) | tier_code(outcome.tier) << 3;
         tag |= if outcome.id.is_some() { HAS_ID } else { 0 };
         tag |= if outcome.error.is_some() { HAS_ERROR } else { 0 };
-        self.record.clear();
-        self.record.push(tag);
-        varint(&mut self.record, outcome.row.0 - self.last);
-        self.record.push(outcome.attempts);
-        if let Some(id) = outcome.id {
-            self.record.extend(id.as_bytes().iter().take(15));
+        self.pending.push(tag);
+        varint(&mut self.pending, outcome.row.0 - self.last);
+        self.pending.push(outcome.attempts);
+        if let Some(id) = &outcome.id {
+            self.pending.extend_from_slice(&id.as_bytes()[..15]);
         }
         if let Some(error) = &outcome.error {
             if let Some(&known) = self.texts.get(error.as_str()) {
-                varint(&mut self.record, known);
+                varint(&mut self.pending, known);
             } else {
-                self.record.push(0);
-                varint(&mut self.record, error.len() as u64);
-                self.record.extend_from_slice(error.as_bytes());
+                self.pending.push(0);
+                varint(&mut self.pending, error.len() as u64);
+                self.pending.extend_from_slice(error.as_bytes());
                 if self.texts.len() < MAX_TEXTS && error.len() <= MAX_TEXT_BYTES {
                     let number = self.texts.len() as u64 + 1;
                     self.texts.insert(error.as_str().into(), number);
@@ -101,7 +100,7 @@ impl OutcomeWriter {
         self.last = outcome.row.0;
         self.tally.read += 1;
         self.tally.count(outcome.fate);
-        self.put()
+        if self.pending.len() < BUFFER { Ok(()) } else { self.put() }
     }
 
     /// Ends the file: written, synced, renamed, its folder synced. When this
@@ -123,18 +122,16 @@ impl OutcomeWriter {
     }
 
     fn end(mut self, lasting: bool) -> Result<OutcomeSummary, OutcomeError> {
-        self.record.clear();
-        self.record.push(END);
-        self.record.extend_from_slice(&self.tally.read.to_le_bytes());
+        self.pending.push(END);
+        self.pending.extend_from_slice(&self.tally.read.to_le_bytes());
         self.put()?;
         let digest = self.hash.digest();
         let bytes = self.bytes + 8;
         let done = (|| {
             if let Some(file) = &mut self.file {
                 file.write_all(&digest.to_le_bytes())?;
-                file.flush()?;
                 if lasting {
-                    file.get_ref().sync_all()?;
+                    file.sync_all()?;
                 }
             }
             std::fs::rename(&self.temporary, &self.path)?;
@@ -152,9 +149,10 @@ impl OutcomeWriter {
     }
 
     fn put(&mut self) -> Result<(), OutcomeError> {
-        self.hash.update(&self.record);
-        self.bytes += self.record.len() as u64;
-        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(&self.record));
+        self.hash.update(&self.pending);
+        self.bytes += self.pending.len() as u64;
+        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(&self.pending));
+        self.pending.clear();
         written.map_err(|source| self.failed(source))
     }
 

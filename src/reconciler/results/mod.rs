@@ -19,7 +19,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::domain::{Fate, RowNumber, RowOutcome, RowPlace, Tally};
@@ -159,8 +159,18 @@ const BUFFER: usize = 256 * 1024;
 #[derive(Debug)]
 struct OpenFile {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    /// Whole lines that were not written yet.
+    pending: Vec<u8>,
     rows: u64,
+}
+
+impl OpenFile {
+    fn flush(&mut self) -> Result<(), ResultError> {
+        let written = self.file.write_all(&self.pending);
+        self.pending.clear();
+        written.map_err(|source| ResultError::Io { path: self.path.clone(), source })
+    }
 }
 
 /// Writes the result files of a run, chunk by chunk in source order.
@@ -172,7 +182,6 @@ pub struct ResultFiles {
     /// What each is called in the files.
     shown: Vec<String>,
     files: [Option<OpenFile>; 5],
-    line: Vec<u8>,
 }
 
 impl ResultFiles {
@@ -198,13 +207,8 @@ impl ResultFiles {
                 Some((name.clone(), shown))
             })
             .unzip();
-        let mut files = ResultFiles {
-            folder: folder.to_owned(),
-            columns,
-            shown,
-            files: [const { None }; 5],
-            line: Vec::with_capacity(1024),
-        };
+        let mut files =
+            ResultFiles { folder: folder.to_owned(), columns, shown, files: [const { None }; 5] };
         for kind in ResultKind::ALL {
             let path = folder.join(kind.file_name());
             if kind.always() {
@@ -225,15 +229,15 @@ impl ResultFiles {
         if let Some(file) = place {
             return Ok(file);
         }
-        let mut file = BufWriter::with_capacity(BUFFER, private(&path).map_err(io)?);
-        let mut line = Vec::from(kind.columns());
+        let file = private(&path).map_err(io)?;
+        let mut pending = Vec::with_capacity(BUFFER + BUFFER / 8);
+        pending.extend_from_slice(kind.columns().as_bytes());
         for column in &self.shown {
-            line.push(b',');
-            write_cell(&mut line, column.as_bytes(), b',');
+            pending.push(b',');
+            write_cell(&mut pending, column.as_bytes(), b',');
         }
-        line.push(b'\n');
-        file.write_all(&line).map_err(io)?;
-        Ok(place.insert(OpenFile { path, file, rows: 0 }))
+        pending.push(b'\n');
+        Ok(place.insert(OpenFile { path, file, pending, rows: 0 }))
     }
 
     /// Appends the rows of one chunk. `names` are what the files of the source
@@ -307,16 +311,16 @@ impl ResultFiles {
         number: RowNumber,
     ) -> Result<(), ResultError> {
         let kind = ResultKind::of(outcome.fate);
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
+        let file = self.open(kind)?;
+        let line = &mut file.pending;
         line.extend_from_slice(prefix);
-        push_number(&mut line, number.0);
+        push_number(line, number.0);
         line.push(b',');
-        push_number(&mut line, u64::from(outcome.attempts));
+        push_number(line, u64::from(outcome.attempts));
         line.push(b',');
         let error = outcome.error.as_deref().unwrap_or_default().as_bytes();
         match kind {
-            ResultKind::Rejected | ResultKind::Disputed => write_cell(&mut line, error, b','),
+            ResultKind::Rejected | ResultKind::Disputed => write_cell(line, error, b','),
             _ => {
                 let tier = outcome.tier.map_or("", |tier| tier.as_str());
                 line.extend_from_slice(tier.as_bytes());
@@ -334,18 +338,13 @@ impl ResultFiles {
                 let created: &[u8] = if outcome.fate == Fate::Created { b"true" } else { b"false" };
                 line.extend_from_slice(created);
             }
-            ResultKind::Failed => write_cell(&mut line, error, b','),
+            ResultKind::Failed => write_cell(line, error, b','),
             _ => {}
         }
-        layout.write(&mut line, batch.record(record), record);
+        layout.write(line, batch.record(record), record);
         line.push(b'\n');
-        let file = self.open(kind)?;
-        let written = file.file.write_all(&line);
         file.rows += 1;
-        let path = &file.path;
-        let result = written.map_err(|source| ResultError::Io { path: path.clone(), source });
-        self.line = line;
-        result
+        if file.pending.len() < BUFFER { Ok(()) } else { file.flush() }
     }
 
     /// Ends the files: written and synced. Returns those that are there.
@@ -355,11 +354,10 @@ impl ResultFiles {
     pub fn finish(mut self) -> Result<Vec<WrittenFile>, ResultError> {
         let mut written = Vec::new();
         for kind in ResultKind::ALL {
-            let Some(OpenFile { path, mut file, rows }) = self.files[kind as usize].take() else {
-                continue;
-            };
-            file.flush()
-                .and_then(|()| file.get_ref().sync_all())
+            let Some(mut open) = self.files[kind as usize].take() else { continue };
+            open.flush()?;
+            let OpenFile { path, file, rows, .. } = open;
+            file.sync_all()
                 .and_then(|()| sync_folder(&path))
                 .map_err(|source| ResultError::Io { path: path.clone(), source })?;
             written.push(WrittenFile { kind, path, rows });

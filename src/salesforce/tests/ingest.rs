@@ -122,7 +122,7 @@ async fn a_source_that_breaks_off_never_looks_like_its_end() {
         ScriptedOrg::start(nth("/batches", |_, _| Act::Answer(201, vec![], vec![]))).await;
     let (org, _) = connect(&scripted).await;
     let open: OpenBody = Arc::new(|| Ok(Box::new(Broken(2 << 20)) as Box<dyn Read + Send>));
-    let body = UploadBody { len: None, open };
+    let body = UploadBody { len: None, gzip: false, open };
     // In a task of its own, as lanes call it: the futures can move threads.
     let sending = tokio::spawn({
         let org = org.clone();

@@ -41,7 +41,13 @@ fn options(events: &Arc<Heard>) -> ConnectOptions {
         longest_wait: Duration::from_millis(5),
         ..RetryPolicy::default()
     };
-    ConnectOptions { retry, events: events.clone(), ..ConnectOptions::default() }
+    let compressed_replies = Some(true);
+    ConnectOptions {
+        retry,
+        events: events.clone(),
+        compressed_replies,
+        ..ConnectOptions::default()
+    }
 }
 
 fn token_login(org: &ScriptedOrg) -> Login {
@@ -77,6 +83,7 @@ fn body(len: Option<u64>, text: Vec<u8>) -> UploadBody {
     let text = Arc::new(text);
     UploadBody {
         len,
+        gzip: false,
         open: Arc::new(move || {
             Ok(Box::new(io::Cursor::new(text.as_ref().clone())) as Box<dyn Read + Send>)
         }),
