@@ -207,7 +207,7 @@ pub enum SourceError {
         path: PathBuf,
     },
     /// A quote that is never closed; the borders of all later records are lost.
-    #[error("{}: the quote opened in row {row} (byte {offset}) is never closed", path.display())]
+    #[error("{}: the quote opened in {} (byte {offset}) is never closed", path.display(), row_name(*row))]
     UnclosedQuote {
         /// The file.
         path: PathBuf,
@@ -217,7 +217,7 @@ pub enum SourceError {
         offset: u64,
     },
     /// A NUL byte: the file is not text, or is damaged.
-    #[error("{}: a NUL byte in row {row} (byte {offset})", path.display())]
+    #[error("{}: a NUL byte in {} (byte {offset})", path.display(), row_name(*row))]
     NulByte {
         /// The file.
         path: PathBuf,
@@ -277,6 +277,11 @@ pub enum SourceError {
         /// How they differ, as a clause.
         reason: String,
     },
+}
+
+/// The words for a row whose number may be that of the header.
+fn row_name(row: u64) -> String {
+    if row == 0 { "the header".to_owned() } else { format!("row {row}") }
 }
 
 /// A contiguous stretch of a source: bytes, and the number of its first row.

@@ -278,7 +278,9 @@ impl Encoder {
         }
         // What is shorter in bytes than a cell may be in characters needs no
         // counting; only line ends and `#N/A` make a row longer.
-        if out.len() - begin > MAX_FIELD_CHARS && changes.line_ends + changes.cleared > 0 {
+        let written = out.len() - begin;
+        let has_grown = changes.line_ends + changes.cleared > 0;
+        if (written > MAX_FIELD_CHARS && has_grown) || written > MAX_RECORD_CHARS {
             self.check_length(&out[begin..])?;
         }
         out.extend_from_slice(self.line_ending.bytes());
@@ -324,17 +326,18 @@ impl Encoder {
 
     /// The service's limits, on a record that became longer.
     fn check_length(&self, record: &[u8]) -> Result<(), Rejection> {
-        let mut whole = 0;
+        let characters =
+            |text: &[u8]| text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
         let sent = self.actions.iter().enumerate().filter(|(_, action)| action.sent);
         for ((column, _), cell) in sent.zip(Cells::new(record, self.out_delimiter, b'"')) {
-            let chars = cell.value().iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
+            let chars = characters(&cell.value());
             if chars > MAX_FIELD_CHARS {
                 let fault =
                     RowFault::FieldTooLong { column: column as u32 + 1, chars: chars as u64 };
                 return Err(Rejection::Fault(fault));
             }
-            whole += chars;
         }
+        let whole = characters(record);
         if whole > MAX_RECORD_CHARS {
             return Err(Rejection::Fault(RowFault::RecordTooLong { chars: whole as u64 }));
         }

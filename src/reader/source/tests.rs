@@ -1,3 +1,5 @@
+//! Tests of sources: forms, places, refusals.
+
 use std::io::Write as _;
 
 use proptest::prelude::*;

@@ -363,8 +363,9 @@ fn lengths_are_counted_in_characters_of_the_value() {
         let text = format!("{cell},{cell},{cell},{}\n", "x".repeat(last));
         faults(text.as_bytes(), 4)[0]
     };
-    assert_eq!(row(MAX_RECORD_CHARS - 300_000), None);
-    assert_eq!(row(100_001), Some(RowFault::RecordTooLong { chars: 400_001 }));
+    // The delimiters count as well.
+    assert_eq!(row(MAX_RECORD_CHARS - 300_003), None);
+    assert_eq!(row(99_998), Some(RowFault::RecordTooLong { chars: 400_001 }));
 
     let long = format!("{},b\n", "x".repeat(MAX_FIELD_CHARS + 1));
     let mut unlimited =
