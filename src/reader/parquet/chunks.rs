@@ -1,12 +1,14 @@
 //! Reading a file at any place from many threads at once.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
+
+use super::plausible;
 
 /// Bytes read at a time for the head of a page, which has some 30 to 100.
 const HEAD_BYTES: usize = 512;
@@ -62,7 +64,12 @@ impl ChunkReader for Chunks {
     type T = BufReader<At>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::with_capacity(HEAD_BYTES, At { chunks: self.clone(), at: start }))
+        let at = At { chunks: self.clone(), at: start };
+        let mut read = BufReader::with_capacity(HEAD_BYTES, at);
+        if !plausible::page(read.fill_buf()?) {
+            return Err(ParquetError::EOF("a page tells of more values than it holds".to_owned()));
+        }
+        Ok(read)
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {

@@ -10,6 +10,7 @@ mod form;
 mod open;
 mod partitions;
 mod physical;
+mod plausible;
 mod render;
 mod rows;
 mod text;

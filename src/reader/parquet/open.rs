@@ -12,12 +12,14 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+    RowGroupMetaData,
 };
+use parquet::file::reader::{ChunkReader as _, Length as _};
 
 use super::super::identity::SourceIdentity;
 use super::chunks::Chunks;
 use super::rows::UNFORESEEN;
-use super::{Inner, ParquetOptions, damage_of, form, physical};
+use super::{Inner, ParquetOptions, damage_of, form, physical, plausible};
 use crate::rows::SourceError;
 
 /// What a Parquet file begins and ends with, and what one with an encrypted
@@ -120,6 +122,15 @@ fn check_ends(file: &mut File, bytes: u64) -> std::io::Result<Result<(), Wrong>>
 }
 
 fn footer(chunks: &Chunks) -> Result<ParquetMetaData, ParquetError> {
+    // Its length, then the magic.
+    let tail = chunks.get_bytes(chunks.len() - 8, 4)?;
+    let length = tail.iter().rev().fold(0u64, |length, &byte| length << 8 | u64::from(byte));
+    let start = (chunks.len() - 8).checked_sub(length);
+    let implausible = || ParquetError::EOF("it tells of more than it holds".to_owned());
+    let bytes = chunks.get_bytes(start.ok_or_else(implausible)?, length as usize)?;
+    if !plausible::footer(&bytes) {
+        return Err(implausible());
+    }
     let skip = ParquetStatisticsPolicy::SkipAll;
     let options = ParquetMetaDataOptions::new()
         .with_column_stats_policy(skip.clone())
@@ -148,9 +159,11 @@ fn columns(footer: &ParquetMetaData) -> Result<(Vec<String>, Vec<form::Column>),
     }
     // What the writer noted may be of no use; then Parquet's own types count.
     let notes = footer.file_metadata().key_value_metadata();
-    let hints = parquet_to_arrow_schema(footer.file_metadata().schema_descr(), notes)
-        .map(|schema| schema.fields().iter().map(|field| field.data_type().clone()).collect())
-        .unwrap_or_else(|_| Vec::<DataType>::new());
+    let hints: Vec<DataType> =
+        match parquet_to_arrow_schema(footer.file_metadata().schema_descr(), notes) {
+            Ok(schema) => schema.fields().iter().map(|field| field.data_type().clone()).collect(),
+            Err(_) => Vec::new(),
+        };
     let mut columns = Vec::with_capacity(fields.len());
     let mut wrong = Vec::new();
     for (at, field) in fields.iter().enumerate() {
@@ -171,7 +184,7 @@ fn columns(footer: &ParquetMetaData) -> Result<(Vec<String>, Vec<form::Column>),
 
 /// Whether a column of the first level holds anything encrypted.
 fn is_encrypted(footer: &ParquetMetaData, name: &str) -> bool {
-    let mut chunks = footer.row_groups().iter().flat_map(|group| group.columns());
+    let mut chunks = footer.row_groups().iter().flat_map(RowGroupMetaData::columns);
     chunks.any(|chunk| {
         let path = chunk.column_descr().path().parts();
         path.first().is_some_and(|first| first == name) && chunk.crypto_metadata().is_some()

@@ -263,7 +263,7 @@ impl Engine {
         let mut quotas: Vec<u64> = Vec::new();
         let mut planned = 0;
         while planned < parallel() as u64 {
-            if quotas.len() == self.groups.len() && !self.begin_group()? {
+            if quotas.len() == self.groups.len() && !self.begin_group() {
                 break;
             }
             let Some(group) = self.groups.get(quotas.len()) else { break };
@@ -321,7 +321,7 @@ impl Engine {
     }
 
     /// Begins the next row group that has rows; says whether there is one.
-    fn begin_group(&mut self) -> Result<bool, SourceError> {
+    fn begin_group(&mut self) -> bool {
         while let Some((rows, width)) = self.file.group(self.next_group, &self.wanted) {
             let index = self.next_group;
             self.next_group += 1;
@@ -334,9 +334,9 @@ impl Engine {
                 (self.block_bytes as u64 / width.max(1)).clamp(FEWEST_ROWS, BATCH_ROWS);
             let lanes = self.wanted.iter().map(|&column| Lane { column, reader: None }).collect();
             self.groups.push_back(Group { index, skip, left: rows - skip, batch_rows, lanes });
-            return Ok(true);
+            return true;
         }
-        Ok(false)
+        false
     }
 
     /// Writes the first parts that are not written yet, a block each.

@@ -322,3 +322,6 @@ pub(super) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
         out.extend_from_slice(&four);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Files made by others and by chance, read and judged.
 
+mod any_bytes;
 mod fixtures;
 mod made;
 mod made_columns;
