@@ -96,11 +96,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn fault(&self, fault: Fault) -> CallError {
-        let error = self.error(fault.kind, fault.happened);
-        match fault.cause {
-            Some(cause) => error.because(cause),
-            None => error,
-        }
+        self.error(fault.kind, fault.happened).of_fault(fault)
     }
 }
 
@@ -110,7 +106,7 @@ pub(super) struct Connection {
     pub transport: Transport,
     pub credentials: Credentials,
     pub policy: RetryPolicy,
-    pub events: SharedSinkDebug,
+    pub events: Arc<SharedSinkDebug>,
     pub counters: Arc<Counters>,
 }
 
