@@ -8,6 +8,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::context::ProgressStyle;
+use super::logins::{Entry, Store, check_name};
 use super::{CliError, Context, Exit};
 use crate::domain::{Event, EventSink, RecordId, SharedSink, error_chain};
 use crate::salesforce::{
@@ -16,7 +17,8 @@ use crate::salesforce::{
 
 /// What an org can be named by, for errors.
 const CHOICES: &str = "Name one with --org or BULKHAUL_ORG: `local` (the embedded org), `env` (a \
-    login from environment variables) or `sf:ALIAS` (a login of the Salesforce CLI).";
+    login from environment variables), `sf:ALIAS` (a login of the Salesforce CLI) or the name of a \
+    stored login (`bulkhaul orgs`).";
 
 /// The variables of `env`, any of which makes it the default.
 const TELLING: [&str; 4] =
@@ -56,6 +58,45 @@ impl Connected {
 const SPENT: &str = "the org gave new refresh tokens in the place of the one in \
     BULKHAUL_REFRESH_TOKEN, which is spent; log in anew before the next run";
 
+/// A variable of the environment that is set to something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Options to connect with, as flags and environment have them.
+///
+/// # Errors
+/// Refuses (2) a CA file that can't be used.
+pub(super) fn options(
+    context: &Context,
+    options: ConnectOptions,
+) -> Result<ConnectOptions, CliError> {
+    Ok(ConnectOptions {
+        api_version: context.global.api_version.clone(),
+        allow_tls12: options.allow_tls12 || variable(TLS12).as_deref().is_some_and(is_yes),
+        more_authorities: authorities(&variable)?,
+        ..options
+    })
+}
+
+/// A stored login by its name.
+///
+/// # Errors
+/// Refuses (2) a name that is none, with those there are.
+pub(super) fn stored_entry(store: &Store, name: &str) -> Result<Entry, CliError> {
+    let found = if check_name(name).is_ok() { store.read(name)? } else { None };
+    found.ok_or_else(|| {
+        let (entries, _) = store.list().unwrap_or_default();
+        let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
+        let stored = match names.as_slice() {
+            [] => "No logins are stored (`bulkhaul login NAME` stores one).".to_owned(),
+            names => format!("Stored are {}.", names.join(", ")),
+        };
+        CliError::refused("org", format!("there is no stored login `{name}`"))
+            .hint(format!("{stored} {CHOICES}"))
+    })
+}
+
 /// Connects to the org that the flags and the environment name.
 ///
 /// # Errors
@@ -65,19 +106,19 @@ pub(super) async fn connect(
     options: ConnectOptions,
 ) -> Result<Connected, CliError> {
     let global = &context.global;
-    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let options = ConnectOptions {
-        api_version: global.api_version.clone(),
-        allow_tls12: options.allow_tls12 || read(TLS12).as_deref().is_some_and(is_yes),
-        ..options
-    };
-    let options = ConnectOptions { more_authorities: authorities(&read)?, ..options };
-    let choice = resolve(global.org.as_deref(), &read)?;
+    let options = self::options(context, options)?;
+    let choice = resolve(global.org.as_deref(), &variable)?;
     match choice {
         Choice::Login(login) => {
             let spent =
                 matches!(login, Login::Refresh { keeper: None, .. }).then(|| notes(context));
             connected(login, options, spent).await
+        }
+        Choice::Stored(name) => {
+            let store = Arc::new(Store::find(context)?);
+            let entry = stored_entry(&store, &name)?;
+            let login = entry.login(store.open(&entry)?, &store)?;
+            connected(login, options, None).await
         }
         #[cfg(feature = "local-org")]
         Choice::Local => {
@@ -137,6 +178,7 @@ fn is_yes(word: &str) -> bool {
 enum Choice {
     Local,
     Login(Login),
+    Stored(String),
 }
 
 /// Turns a name into a login, by the contract of docs/cli.md.
@@ -152,14 +194,15 @@ fn resolve(name: Option<&str>, read: &dyn Fn(&str) -> Option<String>) -> Result<
     match name {
         "local" => Ok(Choice::Local),
         "env" => from_environment(read).map(Choice::Login),
-        other => {
-            Err(CliError::refused("org", format!("there is no stored login `{other}`"))
-                .hint(CHOICES))
-        }
+        other => Ok(Choice::Stored(other.to_owned())),
     }
 }
 
-fn from_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Login, CliError> {
+/// The login that variables of the environment describe.
+///
+/// # Errors
+/// Refuses (2) half a login, and a key file that can't be used.
+pub(super) fn from_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Login, CliError> {
     let secret = |name: &str| read(name).map(SecretString::from);
     match (read("BULKHAUL_INSTANCE_URL"), secret("BULKHAUL_ACCESS_TOKEN")) {
         (Some(instance_url), Some(token)) => return Ok(Login::Token { instance_url, token }),
@@ -393,6 +436,7 @@ mod tests {
         match resolved(name, variables) {
             Ok(Choice::Local) => "local",
             Ok(Choice::Login(login)) => login.kind(),
+            Ok(Choice::Stored(_)) => "stored",
             Err(error) => {
                 assert_eq!(error.exit, Exit::Refused);
                 assert!(error.hint.is_some());
@@ -445,10 +489,9 @@ mod tests {
     fn names_are_the_contracts() {
         assert_eq!(kind(Some("local"), &TOKEN), "local");
         assert_eq!(kind(Some("sf:prod"), &[]), "Salesforce CLI");
-        assert_eq!(kind(Some("prod"), &TOKEN), "refused");
+        assert_eq!(kind(Some("prod"), &TOKEN), "stored");
         assert_eq!(kind(None, &[]), "refused");
-        let stored = resolved(Some("prod"), &[]).unwrap_err();
-        let hint = stored.hint.unwrap();
+        let hint = resolved(None, &[]).unwrap_err().hint.unwrap();
         assert!(["`local`", "`env`", "`sf:ALIAS`"].iter().all(|choice| hint.contains(choice)));
     }
 
