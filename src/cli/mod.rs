@@ -11,7 +11,12 @@ mod limits;
 mod load;
 #[cfg(feature = "local-org")]
 mod local_org;
+mod login;
+mod logins;
+mod logout;
 mod org;
+mod orgs;
+mod panic;
 mod progress;
 mod query;
 mod report;
@@ -74,6 +79,12 @@ pub enum Command {
     Describe(describe::DescribeArgs),
     /// Show what the org still grants in its rolling 24 hours
     Limits(limits::LimitsArgs),
+    /// Store a login under a name for `--org`
+    Login(login::LoginArgs),
+    /// Forget a stored login
+    Logout(logout::LogoutArgs),
+    /// List the stored logins, and whether they work
+    Orgs(orgs::OrgsArgs),
     /// Write deterministic sample data
     Generate(generate::GenerateArgs),
     /// The embedded org: run it as a server of its own
@@ -95,6 +106,7 @@ fn usage_as_json(error: &clap::Error) -> std::process::ExitCode {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> std::process::ExitCode {
+    panic::set_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -121,6 +133,9 @@ pub fn main() -> std::process::ExitCode {
         Command::Query(args) => query::run(args, &context),
         Command::Describe(args) => describe::run(args, &context),
         Command::Limits(args) => limits::run(args, &context),
+        Command::Login(args) => login::run(&args, &context),
+        Command::Logout(args) => logout::run(&args, &context),
+        Command::Orgs(args) => orgs::run(&args, &context),
         Command::Generate(args) => generate::run(args, &context),
         #[cfg(feature = "local-org")]
         Command::LocalOrg(args) => local_org::run(args, &context),

@@ -2,18 +2,23 @@
 //! failed call to what a person reads.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use super::context::ProgressStyle;
+use super::logins::{Entry, Store, check_name};
 use super::{CliError, Context, Exit};
 use crate::domain::{Event, EventSink, RecordId, SharedSink, error_chain};
-use crate::salesforce::{CallError, ConnectOptions, Kind, Login, Org, OrgIdentity};
+use crate::salesforce::{
+    CaBundle, CallError, ConnectOptions, JwtKey, Kind, Login, Org, OrgIdentity,
+};
 
 /// What an org can be named by, for errors.
 const CHOICES: &str = "Name one with --org or BULKHAUL_ORG: `local` (the embedded org), `env` (a \
-    login from environment variables) or `sf:ALIAS` (a login of the Salesforce CLI).";
+    login from environment variables), `sf:ALIAS` (a login of the Salesforce CLI) or the name of a \
+    stored login (`bulkhaul orgs`).";
 
 /// The variables of `env`, any of which makes it the default.
 const TELLING: [&str; 4] =
@@ -24,20 +29,72 @@ const TELLING: [&str; 4] =
 pub(super) struct Connected {
     /// The org.
     pub org: Org,
+    /// What to say at the end when the refresh token was replaced meanwhile,
+    /// and to whom.
+    spent: Option<Notes>,
     #[cfg(feature = "local-org")]
     local: Option<local::Running>,
 }
 
 impl Connected {
-    /// Ends the embedded org, if there is one; its data stays.
-    #[cfg_attr(not(feature = "local-org"), expect(clippy::unused_async, reason = "same signature"))]
+    /// Lets a renewal of the login come to its end, and ends the embedded org,
+    /// if there is one; its data stays.
     pub(super) async fn close(self) {
+        self.org.settle_login().await;
+        if let Some(notes) = self.spent
+            && self.org.refresh_token_rotated()
+        {
+            notes.announce(Event::Note { text: SPENT.to_owned() });
+        }
         #[cfg(feature = "local-org")]
         if let Some(local) = self.local {
             drop(self.org);
             local.stop().await;
         }
     }
+}
+
+/// The org rotates refresh tokens, and this login has no place to keep the next.
+const SPENT: &str = "the org gave new refresh tokens in the place of the one in \
+    BULKHAUL_REFRESH_TOKEN, which is spent; log in anew before the next run";
+
+/// A variable of the environment that is set to something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Options to connect with, as flags and environment have them.
+///
+/// # Errors
+/// Refuses (2) a CA file that can't be used.
+pub(super) fn options(
+    context: &Context,
+    options: ConnectOptions,
+) -> Result<ConnectOptions, CliError> {
+    Ok(ConnectOptions {
+        api_version: context.global.api_version.clone(),
+        allow_tls12: options.allow_tls12 || variable(TLS12).as_deref().is_some_and(is_yes),
+        more_authorities: authorities(&variable)?,
+        ..options
+    })
+}
+
+/// A stored login by its name.
+///
+/// # Errors
+/// Refuses (2) a name that is none, with those there are.
+pub(super) fn stored_entry(store: &Store, name: &str) -> Result<Entry, CliError> {
+    let found = if check_name(name).is_ok() { store.read(name)? } else { None };
+    found.ok_or_else(|| {
+        let (entries, _) = store.list().unwrap_or_default();
+        let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
+        let stored = match names.as_slice() {
+            [] => "No logins are stored (`bulkhaul login NAME` stores one).".to_owned(),
+            names => format!("Stored are {}.", names.join(", ")),
+        };
+        CliError::refused("org", format!("there is no stored login `{name}`"))
+            .hint(format!("{stored} {CHOICES}"))
+    })
 }
 
 /// Connects to the org that the flags and the environment name.
@@ -49,20 +106,25 @@ pub(super) async fn connect(
     options: ConnectOptions,
 ) -> Result<Connected, CliError> {
     let global = &context.global;
-    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let options = ConnectOptions {
-        api_version: global.api_version.clone(),
-        allow_tls12: options.allow_tls12 || read(TLS12).as_deref().is_some_and(is_yes),
-        ..options
-    };
-    let choice = resolve(global.org.as_deref(), &read)?;
+    let options = self::options(context, options)?;
+    let choice = resolve(global.org.as_deref(), &variable)?;
     match choice {
-        Choice::Login(login) => connected(login, options).await,
+        Choice::Login(login) => {
+            let spent =
+                matches!(login, Login::Refresh { keeper: None, .. }).then(|| notes(context));
+            connected(login, options, spent).await
+        }
+        Choice::Stored(name) => {
+            let store = Arc::new(Store::find(context)?);
+            let entry = stored_entry(&store, &name)?;
+            let login = entry.login(store.open(&entry)?, &store)?;
+            connected(login, options, None).await
+        }
         #[cfg(feature = "local-org")]
         Choice::Local => {
             let running = local::Running::start(&global.local_org_dir).await?;
             match Org::connect(running.login(), options).await {
-                Ok(org) => Ok(Connected { org, local: Some(running) }),
+                Ok(org) => Ok(Connected { org, spent: None, local: Some(running) }),
                 Err(error) => {
                     running.stop().await;
                     Err(call_error(&error, Phase::Preflight))
@@ -75,10 +137,15 @@ pub(super) async fn connect(
     }
 }
 
-async fn connected(login: Login, options: ConnectOptions) -> Result<Connected, CliError> {
+async fn connected(
+    login: Login,
+    options: ConnectOptions,
+    spent: Option<Notes>,
+) -> Result<Connected, CliError> {
     match Org::connect(login, options).await {
         Ok(org) => Ok(Connected {
             org,
+            spent,
             #[cfg(feature = "local-org")]
             local: None,
         }),
@@ -89,6 +156,20 @@ async fn connected(login: Login, options: ConnectOptions) -> Result<Connected, C
 /// Accepts TLS 1.2, for networks whose firewall breaks up connections.
 const TLS12: &str = "BULKHAUL_ALLOW_TLS12";
 
+/// A PEM file with CA certificates that are trusted besides the machine's.
+const CA_FILE: &str = "BULKHAUL_CA_FILE";
+
+fn authorities(read: &dyn Fn(&str) -> Option<String>) -> Result<CaBundle, CliError> {
+    let Some(path) = read(CA_FILE) else { return Ok(CaBundle::default()) };
+    let failed = |why: String| {
+        CliError::refused("ca-file", format!("{CA_FILE} names {path}: {why}"))
+            .hint("It takes certificates in PEM (-----BEGIN CERTIFICATE-----), one or more.")
+    };
+    let pem =
+        std::fs::read(&path).map_err(|error| failed(format!("it can't be read ({error})")))?;
+    CaBundle::parse(&pem).map_err(|why| failed(why.to_owned()))
+}
+
 fn is_yes(word: &str) -> bool {
     ["1", "true", "yes", "on"].iter().any(|yes| word.trim().eq_ignore_ascii_case(yes))
 }
@@ -97,6 +178,7 @@ fn is_yes(word: &str) -> bool {
 enum Choice {
     Local,
     Login(Login),
+    Stored(String),
 }
 
 /// Turns a name into a login, by the contract of docs/cli.md.
@@ -112,14 +194,15 @@ fn resolve(name: Option<&str>, read: &dyn Fn(&str) -> Option<String>) -> Result<
     match name {
         "local" => Ok(Choice::Local),
         "env" => from_environment(read).map(Choice::Login),
-        other => {
-            Err(CliError::refused("org", format!("there is no stored login `{other}`"))
-                .hint(CHOICES))
-        }
+        other => Ok(Choice::Stored(other.to_owned())),
     }
 }
 
-fn from_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Login, CliError> {
+/// The login that variables of the environment describe.
+///
+/// # Errors
+/// Refuses (2) half a login, and a key file that can't be used.
+pub(super) fn from_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Login, CliError> {
     let secret = |name: &str| read(name).map(SecretString::from);
     match (read("BULKHAUL_INSTANCE_URL"), secret("BULKHAUL_ACCESS_TOKEN")) {
         (Some(instance_url), Some(token)) => return Ok(Login::Token { instance_url, token }),
@@ -138,29 +221,49 @@ fn from_environment(read: &dyn Fn(&str) -> Option<String>) -> Result<Login, CliE
         (None, None) => {
             return Err(CliError::refused("org", "the environment holds no login").hint(
                 "Set BULKHAUL_INSTANCE_URL and BULKHAUL_ACCESS_TOKEN; or BULKHAUL_LOGIN_URL and \
-                 BULKHAUL_CLIENT_ID with BULKHAUL_REFRESH_TOKEN or BULKHAUL_CLIENT_SECRET.",
+                 BULKHAUL_CLIENT_ID with BULKHAUL_JWT_KEY_FILE and BULKHAUL_USERNAME, with \
+                 BULKHAUL_REFRESH_TOKEN, or with BULKHAUL_CLIENT_SECRET.",
             ));
         }
     };
-    if read("BULKHAUL_JWT_KEY_FILE").is_some() && read("BULKHAUL_USERNAME").is_some() {
+    match (read("BULKHAUL_JWT_KEY_FILE"), read("BULKHAUL_USERNAME")) {
+        (Some(file), Some(username)) => {
+            let key = jwt_key(Path::new(&file), secret("BULKHAUL_JWT_KEY_PASSWORD").as_ref())?;
+            let audience = read("BULKHAUL_JWT_AUDIENCE");
+            return Ok(Login::Jwt { login_url, id, username, key, audience });
+        }
         // Going on to another login than the one that was meant would be
         // worse than stopping.
-        return Err(CliError::refused("org", "this release has no JWT login yet").hint(
-            "Unset BULKHAUL_JWT_KEY_FILE to use BULKHAUL_REFRESH_TOKEN or \
-             BULKHAUL_CLIENT_SECRET, or use `--org sf:ALIAS`.",
-        ));
+        (Some(_), None) => return Err(unset("BULKHAUL_USERNAME", "BULKHAUL_JWT_KEY_FILE")),
+        (None, _) => {}
     }
     let secret_of_app = secret("BULKHAUL_CLIENT_SECRET");
     match (secret("BULKHAUL_REFRESH_TOKEN"), secret_of_app) {
         (Some(refresh_token), secret) => {
-            Ok(Login::Refresh { login_url, id, secret, refresh_token })
+            Ok(Login::Refresh { login_url, id, secret, refresh_token, keeper: None })
         }
         (None, Some(secret)) => Ok(Login::ClientCredentials { login_url, id, secret }),
         (None, None) => Err(unset(
-            "BULKHAUL_REFRESH_TOKEN (or BULKHAUL_CLIENT_SECRET)",
+            "BULKHAUL_JWT_KEY_FILE (or BULKHAUL_REFRESH_TOKEN, or BULKHAUL_CLIENT_SECRET)",
             "BULKHAUL_LOGIN_URL and BULKHAUL_CLIENT_ID",
         )),
     }
+}
+
+/// Reads the key of a JWT login; a warning when others may read it, too.
+fn jwt_key(path: &Path, password: Option<&SecretString>) -> Result<JwtKey, CliError> {
+    let key = JwtKey::read(path, password)
+        .map_err(|error| CliError::refused("jwt-key", error.to_string()).hint(error.hint()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_or(0, |data| data.permissions().mode());
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            tracing::warn!("others on this machine may read {path}; `chmod 600` keeps it yours");
+        }
+    }
+    Ok(key)
 }
 
 fn unset(missing: &str, present: &str) -> CliError {
@@ -219,6 +322,7 @@ pub(super) fn call_error(error: &CallError, phase: Phase) -> CliError {
         match error.kind {
             Kind::Address => ("address", Exit::Refused),
             Kind::Tls => ("tls", Exit::Repair),
+            Kind::Proxy => ("proxy", Exit::Interrupted),
             Kind::Version => ("api-version", Exit::Refused),
             Kind::Identity => ("identity", Exit::Refused),
             Kind::Local => ("local", Exit::Repair),
@@ -232,10 +336,6 @@ pub(super) fn call_error(error: &CallError, phase: Phase) -> CliError {
     if error.kind == Kind::Local && phase == Phase::Running {
         hint = Some(super::error::MEND_AND_RESUME.to_owned());
     }
-    if error.kind == Kind::Tls {
-        let more = format!("If the other side speaks TLS 1.2 at most, set {TLS12}=true.");
-        hint = Some(hint.map_or(more.clone(), |hint| format!("{hint} {more}")));
-    }
     CliError {
         exit,
         code,
@@ -248,13 +348,18 @@ pub(super) fn call_error(error: &CallError, phase: Phase) -> CliError {
 
 /// Options to connect with for a command that only reads.
 pub(super) fn reading(context: &Context) -> ConnectOptions {
-    let style = context.global.progress;
-    let quiet = context.global.quiet || style == ProgressStyle::None;
-    let events: SharedSink = Arc::new(Notes { quiet, json: style == ProgressStyle::Json });
+    let events: SharedSink = Arc::new(notes(context));
     ConnectOptions { lanes: 1, events, ..ConnectOptions::default() }
 }
 
+fn notes(context: &Context) -> Notes {
+    let style = context.global.progress;
+    let quiet = context.global.quiet || style == ProgressStyle::None;
+    Notes { quiet, json: style == ProgressStyle::Json }
+}
+
 /// Tells of retries and renewals on stderr, for commands without bars.
+#[derive(Debug)]
 struct Notes {
     quiet: bool,
     json: bool,
@@ -331,6 +436,7 @@ mod tests {
         match resolved(name, variables) {
             Ok(Choice::Local) => "local",
             Ok(Choice::Login(login)) => login.kind(),
+            Ok(Choice::Stored(_)) => "stored",
             Err(error) => {
                 assert_eq!(error.exit, Exit::Refused);
                 assert!(error.hint.is_some());
@@ -354,9 +460,13 @@ mod tests {
         assert_eq!(kind(None, &all[2..5]), "client credentials");
         let public_app = [APP[0], APP[1], REFRESH];
         assert_eq!(kind(None, &public_app), "refresh token");
-        let jwt =
-            [APP[0], APP[1], SECRET, ("BULKHAUL_JWT_KEY_FILE", "k"), ("BULKHAUL_USERNAME", "u")];
-        assert_eq!(kind(None, &jwt), "refused");
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/logins/rsa-pkcs1.pem");
+        let key = ("BULKHAUL_JWT_KEY_FILE", file);
+        let jwt = [APP[0], APP[1], SECRET, REFRESH, key, ("BULKHAUL_USERNAME", "u")];
+        assert_eq!(kind(None, &jwt), "JWT");
+        // A stray user name is no reason to stop; a key without a user is.
+        assert_eq!(kind(None, &[APP[0], APP[1], SECRET, jwt[5]]), "client credentials");
+        assert_eq!(kind(None, &jwt[..5]), "refused");
     }
 
     #[test]
@@ -379,10 +489,9 @@ mod tests {
     fn names_are_the_contracts() {
         assert_eq!(kind(Some("local"), &TOKEN), "local");
         assert_eq!(kind(Some("sf:prod"), &[]), "Salesforce CLI");
-        assert_eq!(kind(Some("prod"), &TOKEN), "refused");
+        assert_eq!(kind(Some("prod"), &TOKEN), "stored");
         assert_eq!(kind(None, &[]), "refused");
-        let stored = resolved(Some("prod"), &[]).unwrap_err();
-        let hint = stored.hint.unwrap();
+        let hint = resolved(None, &[]).unwrap_err().hint.unwrap();
         assert!(["`local`", "`env`", "`sf:ALIAS`"].iter().all(|choice| hint.contains(choice)));
     }
 

@@ -120,6 +120,8 @@ pub enum LocalOrgError {
 #[derive(Debug)]
 pub struct LocalOrg {
     state: Arc<OrgState>,
+    /// Where it really listens.
+    url: String,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
     /// Held as long as the org runs.
@@ -144,6 +146,8 @@ impl LocalOrg {
         let failed = |source| LocalOrgError::Listen { port: options.port, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
+        let url = format!("http://127.0.0.1:{port}");
+        let public_url = options.settings.public_url.clone();
         let settings = Arc::new(options.settings.with_knobs());
         let ingest = Ingest::start(dir, &settings, &clock, &catalogue, &store)?;
         let state = Arc::new(OrgState {
@@ -155,7 +159,7 @@ impl LocalOrg {
             ingest,
             calls: Calls::default(),
             cursors: Cursors::default(),
-            url: format!("http://127.0.0.1:{port}"),
+            url: public_url.unwrap_or_else(|| url.clone()),
             org_id,
             started_at: now,
             next_cursor: AtomicU64::new(now.unsigned_abs()),
@@ -171,12 +175,13 @@ impl LocalOrg {
                 })
                 .await
         });
-        Ok(LocalOrg { state, stop: Some(stop), serving, _lock: lock })
+        Ok(LocalOrg { state, url, stop: Some(stop), serving, _lock: lock })
     }
 
-    /// `http://127.0.0.1:PORT`, the login and instance URL.
+    /// `http://127.0.0.1:PORT`, where it listens; the login and instance URL,
+    /// too, unless the switch `public-url` names another.
     pub fn url(&self) -> &str {
-        &self.state.url
+        &self.url
     }
 
     /// 18-character id of the org.

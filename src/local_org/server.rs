@@ -52,6 +52,7 @@ pub(crate) fn app(state: Arc<OrgState>) -> Router {
         .merge(ingest::routes());
     let routes = Router::new()
         .route("/services/data", get(versions::list))
+        .route("/services/oauth2/authorize", get(auth::authorize))
         .route("/services/oauth2/token", post(auth::token))
         .route("/services/oauth2/revoke", get(auth::revoke).post(auth::revoke))
         .route("/services/oauth2/userinfo", get(auth::userinfo).post(auth::userinfo))

@@ -201,6 +201,16 @@ pub struct Settings {
     pub token_lifetime_seconds: u64,
     /// A refresh gives a new refresh token and ends the old one.
     pub refresh_token_rotation: bool,
+    /// Seconds an assertion may be good for at most; none: as long as it
+    /// says, as the service takes it.
+    pub assertion_seconds: Option<u64>,
+    /// Login names approved for JWT logins; none: every active user.
+    pub approved_users: Option<Vec<String>>,
+    /// Callback URLs of the app.
+    pub callback_urls: Vec<String>,
+    /// What the org calls itself, where something that speaks TLS stands
+    /// before it; none: its own address.
+    pub public_url: Option<String>,
     /// API requests per rolling 24 hours.
     pub daily_api_requests: u64,
 
@@ -309,6 +319,10 @@ impl Default for Settings {
             seed: 0,
             token_lifetime_seconds: 7_200,
             refresh_token_rotation: false,
+            assertion_seconds: None,
+            approved_users: None,
+            callback_urls: vec!["http://localhost:1717/OauthRedirect".to_owned()],
+            public_url: None,
             daily_api_requests: 100_000,
             workers: 2,
             rows_per_second: None,

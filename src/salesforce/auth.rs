@@ -1,84 +1,28 @@
-//! Logins, sessions and their renewal.
+//! Sessions and their renewal.
 //!
-//! Sources: "OAuth 2.0 Refresh Token Flow" and "OAuth 2.0 Client Credentials
-//! Flow", Salesforce Help; a token says nothing of its life, so its end is
-//! learned from a 401. After a renewal the instance URL is read again: it may
-//! have changed; but the org must be the one that was connected to (I11).
+//! A token says nothing of its life, so its end is learned from a 401. After a
+//! renewal the instance URL is read again: it may have changed; but the org
+//! must be the one that was connected to (I11).
+//!
+//! A renewal, once begun, is carried through in a task of its own, whatever
+//! becomes of the lane that asked: an org that rotates refresh tokens has
+//! ended the old one by then, and the new one must not be lost.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::error::{CallError, Happened, Kind};
-use super::transport::{BaseUrl, Body, Incoming, Method, Outgoing, Transport};
+use super::error::{CallError, Happened, Kind, LOG_IN};
+use super::login::{Login, RenewalTurn, TokenKeeper};
+use super::retry::SharedSinkDebug;
+use super::token::{self, Form};
+use super::transport::{BaseUrl, Transport};
 use super::version::ApiVersion;
-use super::{cli_login, encode, identity, refusal, same_org};
-
-/// How to get into an org. Secrets can't be printed by accident.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Login {
-    /// A token from elsewhere; it can't be renewed.
-    Token {
-        /// The org's address.
-        instance_url: String,
-        /// Access token or session id.
-        token: SecretString,
-    },
-    /// OAuth client credentials; the app has a Run As user.
-    ClientCredentials {
-        /// The org's My Domain.
-        login_url: String,
-        /// Consumer key.
-        id: String,
-        /// Consumer secret.
-        secret: SecretString,
-    },
-    /// OAuth refresh token.
-    Refresh {
-        /// Login host or My Domain.
-        login_url: String,
-        /// Consumer key.
-        id: String,
-        /// Consumer secret, where the app wants one.
-        secret: Option<SecretString>,
-        /// Refresh token.
-        refresh_token: SecretString,
-    },
-    /// A login that the Salesforce CLI keeps.
-    SalesforceCli {
-        /// Alias or user name, as `sf org list` shows it.
-        alias: String,
-    },
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Login({})", self.kind())
-    }
-}
-
-impl Login {
-    /// What kind of login it is, for people.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Login::Token { .. } => "access token",
-            Login::ClientCredentials { .. } => "client credentials",
-            Login::Refresh { .. } => "refresh token",
-            Login::SalesforceCli { .. } => "Salesforce CLI",
-        }
-    }
-
-    /// Whether bulkhaul can renew it in the middle of a run.
-    pub const fn can_renew(&self) -> bool {
-        !matches!(self, Login::Token { .. })
-    }
-}
+use super::{assertion, cli_login, identity, same_org};
+use crate::domain::{Event, error_chain};
 
 /// A session as calls use it. Headers are built from it for each request, so
 /// a renewal reaches every lane with its next request.
@@ -92,73 +36,230 @@ pub(super) struct Session {
     pub identity_url: Option<String>,
 }
 
-/// The reply of the token endpoint; everything else in it is of no use here.
-#[derive(Deserialize)]
-struct TokenReply {
-    #[serde(deserialize_with = "secret")]
-    access_token: SecretString,
-    instance_url: String,
-    id: Option<String>,
-    #[serde(default, deserialize_with = "maybe_secret")]
-    refresh_token: Option<SecretString>,
+/// A login in use: with what only one renewal at a time may touch.
+pub(super) struct LoginInUse {
+    login: Login,
+    /// The refresh token in memory could not be kept where it lives; the one
+    /// kept there is spent.
+    unkept: bool,
+    /// The org gave another refresh token than the login began with.
+    rotated: Arc<AtomicBool>,
 }
 
-/// Reads a text straight into its unprintable form.
-fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    String::deserialize(deserializer).map(SecretString::from)
+impl LoginInUse {
+    pub(super) fn new(login: Login) -> LoginInUse {
+        LoginInUse { login, unkept: false, rotated: Arc::default() }
+    }
+
+    /// The address of the first request, where it is known without one.
+    pub(super) fn first_address(&self) -> Result<Option<BaseUrl>, CallError> {
+        match &self.login {
+            Login::Token { instance_url: url, .. }
+            | Login::ClientCredentials { login_url: url, .. }
+            | Login::Jwt { login_url: url, .. }
+            | Login::Refresh { login_url: url, .. } => address(url).map(Some),
+            Login::SalesforceCli { .. } => Ok(None),
+        }
+    }
+
+    /// Logs in. The transport is needed by the OAuth logins alone.
+    pub(super) async fn obtain(
+        &mut self,
+        transport: Option<&Transport>,
+        events: &SharedSinkDebug,
+        generation: u64,
+    ) -> Result<Session, CallError> {
+        let (base, form) = match &self.login {
+            Login::Token { instance_url, token } => {
+                return Ok(Session {
+                    base: address(instance_url)?,
+                    token: token.clone(),
+                    generation,
+                    identity_url: None,
+                });
+            }
+            Login::SalesforceCli { alias } => {
+                let kept = cli_login::read(alias).await?;
+                return Ok(Session {
+                    base: address(&kept.instance_url)?,
+                    token: kept.token,
+                    generation,
+                    identity_url: None,
+                });
+            }
+            Login::ClientCredentials { login_url, id, secret } => {
+                let form = Form::new("log in with the client secret", "client_credentials")
+                    .with("client_id", id)
+                    .with("client_secret", secret.expose_secret());
+                (address(login_url)?, form)
+            }
+            Login::Jwt { login_url, id, username, key, audience } => {
+                let base = address(login_url)?;
+                let audience = audience.clone().unwrap_or_else(|| assertion::audience(&base));
+                let now = jiff::Timestamp::now().as_second();
+                let signed =
+                    assertion::sign(key, id, username, &audience, now).ok_or_else(|| {
+                        CallError::new(LOG_IN, Kind::Local, Happened::No)
+                            .message("the system gives no random numbers")
+                    })?;
+                let form = Form::new("log in with the JWT", assertion::GRANT)
+                    .with("assertion", signed.expose_secret());
+                (base, form)
+            }
+            Login::Refresh { .. } => return self.refresh(transport, events, generation).await,
+        };
+        let transport =
+            transport.ok_or_else(|| CallError::new(LOG_IN, Kind::Login, Happened::No))?;
+        session_of(token::ask(transport, &base, form).await?, generation)
+    }
+
+    /// Logs in with the refresh token, and keeps the one that follows it.
+    async fn refresh(
+        &mut self,
+        transport: Option<&Transport>,
+        events: &SharedSinkDebug,
+        generation: u64,
+    ) -> Result<Session, CallError> {
+        let Login::Refresh { login_url, id, secret, refresh_token, keeper } = &mut self.login
+        else {
+            return Err(CallError::new(LOG_IN, Kind::Login, Happened::No));
+        };
+        let transport =
+            transport.ok_or_else(|| CallError::new(LOG_IN, Kind::Login, Happened::No))?;
+        let base = address(login_url)?;
+        let mut turn = match keeper {
+            Some(keeper) => Some(turn_of(Arc::clone(keeper)).await?),
+            None => None,
+        };
+        if let Some(turn) = &turn
+            && !self.unkept
+        {
+            *refresh_token = turn.current();
+        }
+        let form = Form::new("log in with the refresh token", "refresh_token")
+            .with("refresh_token", refresh_token.expose_secret())
+            .with("client_id", id)
+            .with_maybe("client_secret", secret.as_ref());
+        let reply = token::ask(transport, &base, form).await?;
+        // With rotation switched on, the old one is worth nothing from here.
+        if let Some(fresh) = &reply.refresh_token
+            && fresh.expose_secret() != refresh_token.expose_secret()
+        {
+            *refresh_token = fresh.clone();
+            self.rotated.store(true, Ordering::Relaxed);
+            self.unkept = turn.is_some();
+        }
+        if self.unkept
+            && let Some(mut turn) = turn.take()
+        {
+            let fresh = refresh_token.clone();
+            let kept = blocking(move || turn.keep(&fresh)).await;
+            match kept.unwrap_or_else(|| Err("the task that wrote it was ended".into())) {
+                Ok(()) => self.unkept = false,
+                Err(error) => {
+                    // The session is good all the same; each renewal tries
+                    // again.
+                    let text = format!(
+                        "the org gave a new refresh token, and it could not be stored ({}); the \
+                         stored one is spent, so log in anew after this run",
+                        error_chain(&*error)
+                    );
+                    tracing::warn!("{text}");
+                    events.0.announce(Event::Note { text });
+                }
+            }
+        }
+        session_of(reply, generation)
+    }
 }
 
-/// [`secret`] for a member that may be null or absent.
-pub(super) fn maybe_secret<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SecretString>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+fn session_of(reply: token::TokenReply, generation: u64) -> Result<Session, CallError> {
+    Ok(Session {
+        base: address(&reply.instance_url)?,
+        token: reply.access_token,
+        generation,
+        identity_url: reply.id,
+    })
+}
+
+/// Waits for the right to renew, on a thread where that may block.
+async fn turn_of(keeper: Arc<dyn TokenKeeper>) -> Result<Box<dyn RenewalTurn>, CallError> {
+    let failed = |error: super::login::KeeperError| {
+        CallError::new("read the stored login", Kind::Local, Happened::No)
+            .message(error_chain(&*error))
+    };
+    match blocking(move || keeper.turn()).await {
+        Some(turn) => turn.map_err(failed),
+        None => Err(failed("the task that reads it was ended".into())),
+    }
+}
+
+/// Runs what blocks on a thread for that; `None` when the runtime ends.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+fn address(url: &str) -> Result<BaseUrl, CallError> {
+    BaseUrl::parse(url)
+        .map_err(|why| CallError::new(LOG_IN, Kind::Address, Happened::No).message(why))
 }
 
 /// What only one renewal at a time may touch.
 struct Renewal {
-    login: Login,
+    login: LoginInUse,
     /// The generation whose renewal was refused, with the reason: lanes that
     /// waited for it get the same answer instead of asking again.
     refused: Option<(u64, CallError)>,
 }
 
 /// The login of one connection and its current session.
-pub(super) struct Credentials {
+#[derive(Clone)]
+pub(super) struct Credentials(Arc<Inner>);
+
+struct Inner {
     can_renew: bool,
+    rotated: Arc<AtomicBool>,
     session: RwLock<Arc<Session>>,
     renewal: Mutex<Renewal>,
+    events: Arc<SharedSinkDebug>,
     /// The org that every later session must belong to, once it is known.
     bound: OnceLock<same_org::Bound>,
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("can_renew", &self.can_renew).finish_non_exhaustive()
+        f.debug_struct("Credentials").field("can_renew", &self.0.can_renew).finish_non_exhaustive()
     }
 }
 
 impl Credentials {
-    pub(super) fn new(login: Login, session: Session) -> Self {
-        Credentials {
-            can_renew: login.can_renew(),
+    pub(super) fn new(login: LoginInUse, session: Session, events: Arc<SharedSinkDebug>) -> Self {
+        Credentials(Arc::new(Inner {
+            can_renew: login.login.can_renew(),
+            rotated: Arc::clone(&login.rotated),
             session: RwLock::new(Arc::new(session)),
             renewal: Mutex::new(Renewal { login, refused: None }),
+            events,
             bound: OnceLock::new(),
-        }
+        }))
     }
 
     /// Binds all later sessions to an org, once and for all (I11).
     pub(super) fn bind(&self, org_id: &str, version: ApiVersion) {
-        let _ = self.bound.set(same_org::Bound { org_id: org_id.to_owned(), version });
+        let _ = self.0.bound.set(same_org::Bound { org_id: org_id.to_owned(), version });
     }
 
-    pub(super) const fn can_renew(&self) -> bool {
-        self.can_renew
+    pub(super) fn can_renew(&self) -> bool {
+        self.0.can_renew
+    }
+
+    /// Whether the org gave another refresh token than the login began with.
+    pub(super) fn rotated(&self) -> bool {
+        self.0.rotated.load(Ordering::Relaxed)
     }
 
     pub(super) fn session(&self) -> Arc<Session> {
-        Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.session.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Renews a session that was refused. However many lanes ask, one login
@@ -166,14 +267,33 @@ impl Credentials {
     /// made it is told.
     ///
     /// # Cancel safety
-    /// Dropping it lets the next lane that waits make the login.
+    /// Dropping it leaves the renewal to itself, and it goes on.
     pub(super) async fn renew(
         &self,
         transport: &Transport,
         generation: u64,
     ) -> Result<bool, CallError> {
+        let (inner, transport) = (Arc::clone(&self.0), transport.clone());
+        match tokio::spawn(async move { inner.renew(&transport, generation).await }).await {
+            Ok(answer) => answer,
+            // The runtime is coming down.
+            Err(_) => {
+                Err(CallError::new(LOG_IN, Kind::Login, Happened::No)
+                    .message("the process is ending"))
+            }
+        }
+    }
+
+    /// Waits for a renewal that is under way.
+    pub(super) async fn settle(&self) {
+        drop(self.0.renewal.lock().await);
+    }
+}
+
+impl Inner {
+    async fn renew(&self, transport: &Transport, generation: u64) -> Result<bool, CallError> {
         let mut renewal = self.renewal.lock().await;
-        let current = self.session();
+        let current = Arc::clone(&self.session.read().unwrap_or_else(PoisonError::into_inner));
         if current.generation != generation {
             return Ok(false);
         }
@@ -199,11 +319,11 @@ impl Credentials {
     /// Makes the session that follows one, in the same org.
     async fn successor(
         &self,
-        login: &mut Login,
+        login: &mut LoginInUse,
         transport: &Transport,
         current: &Session,
     ) -> Result<Session, CallError> {
-        let session = obtain(login, Some(transport), current.generation + 1).await?;
+        let session = login.obtain(Some(transport), &self.events, current.generation + 1).await?;
         if session.base.is_plain() != current.base.is_plain() {
             return Err(CallError::new(LOG_IN, Kind::Address, Happened::No)
                 .message("the org moved between https and this machine"));
@@ -220,157 +340,5 @@ impl Credentials {
             }
         }
         Ok(session)
-    }
-}
-
-const LOG_IN: &str = "log in";
-const TOKEN_PATH: &str = "/services/oauth2/token";
-/// A token request is small and answered at once.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// The address of a login's first request, where it is known without one.
-pub(super) fn first_address(login: &Login) -> Result<Option<BaseUrl>, CallError> {
-    match login {
-        Login::Token { instance_url: url, .. }
-        | Login::ClientCredentials { login_url: url, .. }
-        | Login::Refresh { login_url: url, .. } => address(url).map(Some),
-        Login::SalesforceCli { .. } => Ok(None),
-    }
-}
-
-fn address(url: &str) -> Result<BaseUrl, CallError> {
-    BaseUrl::parse(url)
-        .map_err(|why| CallError::new(LOG_IN, Kind::Address, Happened::No).message(why))
-}
-
-/// Logs in. The transport is needed by the OAuth logins alone.
-pub(super) async fn obtain(
-    login: &mut Login,
-    transport: Option<&Transport>,
-    generation: u64,
-) -> Result<Session, CallError> {
-    let (login_url, form) = match login {
-        Login::Token { instance_url, token } => {
-            return Ok(Session {
-                base: address(instance_url)?,
-                token: token.clone(),
-                generation,
-                identity_url: None,
-            });
-        }
-        Login::SalesforceCli { alias } => {
-            let kept = cli_login::read(alias).await?;
-            return Ok(Session {
-                base: address(&kept.instance_url)?,
-                token: kept.token,
-                generation,
-                identity_url: None,
-            });
-        }
-        Login::ClientCredentials { login_url, id, secret } => {
-            let form = Form::new("client_credentials")
-                .with("client_id", id)
-                .with("client_secret", secret.expose_secret());
-            (&*login_url, form)
-        }
-        Login::Refresh { login_url, id, secret, refresh_token } => {
-            let mut form = Form::new("refresh_token")
-                .with("refresh_token", refresh_token.expose_secret())
-                .with("client_id", id);
-            if let Some(secret) = secret {
-                form = form.with("client_secret", secret.expose_secret());
-            }
-            (&*login_url, form)
-        }
-    };
-    let Some(transport) = transport else {
-        return Err(CallError::new(LOG_IN, Kind::Login, Happened::No));
-    };
-    let reply = ask_for_token(transport, &address(login_url)?, form).await?;
-    if let (Login::Refresh { refresh_token, .. }, Some(fresh)) = (login, reply.refresh_token) {
-        // With rotation switched on, the old one is worth nothing from here.
-        *refresh_token = fresh;
-    }
-    Ok(Session {
-        base: address(&reply.instance_url)?,
-        token: reply.access_token,
-        generation,
-        identity_url: reply.id,
-    })
-}
-
-async fn ask_for_token(
-    transport: &Transport,
-    base: &BaseUrl,
-    form: Form,
-) -> Result<TokenReply, CallError> {
-    let failed = |kind, happened| {
-        CallError::new(LOG_IN, kind, happened)
-            .at(Method::Post.as_str(), TOKEN_PATH)
-            .origin(base.as_str())
-    };
-    let from_fault = |fault: super::transport::Fault| {
-        let error = failed(fault.kind, fault.happened);
-        match fault.cause {
-            Some(cause) => error.because(cause),
-            None => error,
-        }
-    };
-    let incoming: Incoming = transport
-        .send(Outgoing {
-            method: Method::Post,
-            url: format!("{}{TOKEN_PATH}", base.as_str()),
-            token: None,
-            accept: "application/json",
-            header: None,
-            body: Body::Whole {
-                content_type: "application/x-www-form-urlencoded",
-                bytes: Bytes::from(form.0),
-            },
-            patience: PATIENCE,
-        })
-        .await
-        .map_err(from_fault)?;
-    let status = incoming.status;
-    if !(200..300).contains(&status) {
-        let refusal = refusal::read(&incoming.beginning().await);
-        // 4xx is a verdict on the login; the rest is trouble on the way.
-        let kind = if (400..500).contains(&status) && !matches!(status, 420 | 429) {
-            Kind::Login
-        } else {
-            Kind::Refused
-        };
-        let mut error = failed(kind, Happened::Refused).status(status);
-        if let Some(code) = refusal.code {
-            error = error.code(code);
-        }
-        if let Some(message) = refusal.message {
-            error = error.message(message);
-        }
-        return Err(error);
-    }
-    let body = incoming.whole().await.map_err(from_fault)?;
-    // The parser's own words could quote the reply, which holds the token.
-    serde_json::from_slice(&body).map_err(|_| {
-        failed(Kind::Reply, Happened::Refused)
-            .status(status)
-            .message("it holds no access_token and instance_url")
-    })
-}
-
-/// A form body under construction; not printable.
-struct Form(String);
-
-impl Form {
-    fn new(grant: &str) -> Form {
-        Form(format!("grant_type={grant}"))
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Form {
-        self.0.push('&');
-        self.0.push_str(name);
-        self.0.push('=');
-        self.0.push_str(&encode(value));
-        self
     }
 }

@@ -44,7 +44,7 @@ struct Envelope {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
-    #[serde(default, deserialize_with = "super::auth::maybe_secret")]
+    #[serde(default, deserialize_with = "super::token::maybe_secret")]
     access_token: Option<SecretString>,
     instance_url: Option<String>,
 }

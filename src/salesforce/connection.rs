@@ -97,11 +97,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn fault(&self, fault: Fault) -> CallError {
-        let error = self.error(fault.kind, fault.happened);
-        match fault.cause {
-            Some(cause) => error.because(cause),
-            None => error,
-        }
+        self.error(fault.kind, fault.happened).of_fault(fault)
     }
 }
 
@@ -111,7 +107,7 @@ pub(super) struct Connection {
     pub transport: Transport,
     pub credentials: Credentials,
     pub policy: RetryPolicy,
-    pub events: SharedSinkDebug,
+    pub events: Arc<SharedSinkDebug>,
     pub counters: Arc<Counters>,
     /// Whether the org declined an upload for being in gzip.
     pub refuses_gzip: AtomicBool,

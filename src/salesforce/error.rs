@@ -11,14 +11,20 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::transport::Fault;
+
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// The address is not one a token may be sent to.
     Address,
-    /// No connection came about: refused, no such host, no route.
+    /// No connection came about: refused, no route.
     Connect,
+    /// No address is known for the host's name.
+    HostName,
+    /// The proxy can't be reached, or would not connect to the host.
+    Proxy,
     /// No secure connection came about.
     Tls,
     /// Nothing moved for the time a call may stall.
@@ -37,6 +43,13 @@ pub enum Kind {
     Identity,
     /// A local file could not be read or written.
     Local,
+}
+
+impl Kind {
+    /// Whether nothing was heard of the other side.
+    const fn is_silence(self) -> bool {
+        matches!(self, Kind::Connect | Kind::HostName | Kind::Proxy | Kind::Stalled | Kind::Broken)
+    }
 }
 
 /// Whether a failed call had an effect on the org.
@@ -78,6 +91,8 @@ pub struct CallFacts {
     pub happened: Happened,
     /// How long the org asked us to wait.
     pub retry_after: Option<Duration>,
+    /// What to do about this very cause, where it is known better than by kind.
+    pub(super) advice: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -93,6 +108,9 @@ impl Deref for CallError {
         &self.0
     }
 }
+
+/// What logging in is called in errors, where its flow isn't the matter.
+pub(super) const LOG_IN: &str = "log in";
 
 /// What the renewal of a login is called in errors; its hint depends on it.
 pub(super) const RENEW: &str = "renew the login";
@@ -121,6 +139,7 @@ impl CallError {
             elapsed: Duration::ZERO,
             happened,
             retry_after: None,
+            advice: None,
             source: None,
         }))
     }
@@ -166,6 +185,20 @@ impl CallError {
         self
     }
 
+    pub(super) fn advice(mut self, text: &'static str) -> Self {
+        self.0.advice = Some(text);
+        self
+    }
+
+    /// Adds what is known of a transport fault besides its kind.
+    pub(super) fn of_fault(mut self, fault: Fault) -> Self {
+        self.0.advice = fault.advice;
+        match fault.cause {
+            Some(cause) => self.because(cause),
+            None => self,
+        }
+    }
+
     pub(super) fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
@@ -181,7 +214,7 @@ impl CallError {
     /// anything.
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            Kind::Connect | Kind::Stalled | Kind::Broken => true,
+            Kind::Connect | Kind::HostName | Kind::Proxy | Kind::Stalled | Kind::Broken => true,
             Kind::Refused | Kind::Reply => {
                 if self.is_allowance() {
                     return false;
@@ -237,11 +270,10 @@ impl CallError {
 
     /// Whether the org could not be reached, or broke off.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.kind, Kind::Connect | Kind::Stalled | Kind::Broken)
-            || self.status.is_some_and(|status| TRANSIENT.contains(&status))
+        self.kind.is_silence() || self.status.is_some_and(|status| TRANSIENT.contains(&status))
     }
 
-    fn is_too_many_at_once(&self) -> bool {
+    pub(super) fn is_too_many_at_once(&self) -> bool {
         self.code.as_deref() == Some("REQUEST_LIMIT_EXCEEDED")
             && self.message.as_deref().is_some_and(|text| text.contains("Concurrent"))
     }
@@ -259,6 +291,8 @@ impl CallError {
         match self.kind {
             Kind::Address => "the address is refused",
             Kind::Connect => "no connection",
+            Kind::HostName => "no address is known for this host",
+            Kind::Proxy => "the proxy gives no connection",
             Kind::Tls => "no secure connection",
             Kind::Stalled => "nothing moved for too long",
             Kind::Broken => "the connection broke off",
@@ -269,88 +303,6 @@ impl CallError {
             Kind::Identity => "the org's identity is not certain",
             Kind::Local => "a local file is in the way",
         }
-    }
-
-    /// What a person can do about it, as a full sentence.
-    pub fn hint(&self) -> Option<String> {
-        let code = self.code.as_deref().unwrap_or_default();
-        let text = match (self.kind, code) {
-            (_, "INVALID_SESSION_ID" | "INVALID_AUTH_HEADER" | "InvalidSessionId") => {
-                "The access token is not valid (any more). Get a new one, or use a login that \
-                 bulkhaul can renew by itself: client credentials, a refresh token or sf:ALIAS."
-            }
-            (_, "invalid_grant" | "inactive_user" | "inactive_org") => {
-                "The org knows the app but not this grant: check that the refresh token was not \
-                 revoked or, for client credentials, that the app has a Run As user and the login \
-                 URL is the org's My Domain."
-            }
-            (_, "invalid_client_id" | "invalid_client" | "invalid_client_credentials") => {
-                "Check the client id and the client secret of the app."
-            }
-            (_, "unsupported_grant_type" | "invalid_request") => {
-                "Use the org's My Domain as the login URL \
-                 (https://NAME.my.salesforce.com) and check which flows the app allows."
-            }
-            (_, "API_DISABLED_FOR_ORG") => "This org or this user's profile has no API access.",
-            (_, "FEATURENOTENABLED") => {
-                "The user lacks a permission; hardDelete needs `Bulk API Hard Delete`, which is \
-                 off by default."
-            }
-            (_, "INVALIDENTITY") => "This object can't be loaded with Bulk API 2.0.",
-            (_, "MALFORMED_QUERY" | "INVALID_FIELD" | "INVALID_TYPE") => {
-                "`bulkhaul describe OBJECT` lists the fields this user may see, in exact spelling."
-            }
-            _ if self.is_too_many_at_once() => {
-                "Too many long-running calls at once; use fewer lanes (--parallel)."
-            }
-            _ if self.is_allowance() => {
-                "The org's allowance for the last 24 hours is used up. `bulkhaul limits` shows \
-                 what is left; it comes back as the window moves on."
-            }
-            (Kind::Address, _) => {
-                "Use the https address of the org (its My Domain); plain http is for a local org \
-                 on this machine alone."
-            }
-            (Kind::Connect, _) => {
-                "Check the address and the network (a proxy goes into HTTPS_PROXY)."
-            }
-            (Kind::Tls, _) => {
-                "Check the address, this machine's clock and its CA certificates; behind a \
-                 firewall that breaks up connections, its certificate must be installed."
-            }
-            (Kind::Stalled | Kind::Broken, _) => "Check the network; the org may be busy.",
-            (Kind::Version, _) => "Leave out --api-version, or name one that both sides know.",
-            (Kind::Login, _) => "Check the login; docs/errors.md lists what each kind needs.",
-            (Kind::Identity, _) if self.call == RENEW => {
-                "A run belongs to one org, and nothing is sent to another. Let the login lead to \
-                 the org it began with again, then `bulkhaul resume`. A sandbox that was \
-                 refreshed is a new org."
-            }
-            (Kind::Identity, _) => {
-                "Let the user read the Organization object, or let the app have the `id` scope."
-            }
-            (Kind::Refused, _) => match self.status {
-                Some(401) => "The login was refused. Log in again.",
-                Some(403) => "The user lacks a permission for this.",
-                Some(404) => "Check the name; things the user may not see look absent.",
-                Some(410) => "The API version is retired. Use a newer one.",
-                Some(414 | 431) => "The query is too long for a URL.",
-                Some(300..=399) => {
-                    "The org has another address now. Use its My Domain as it is today."
-                }
-                Some(420) => "The org seems to be expired, locked or deleted.",
-                Some(500..=599) => {
-                    "Salesforce has trouble; status.salesforce.com tells more. Try again later."
-                }
-                _ => return None,
-            },
-            (Kind::Reply, _) => {
-                "Something between here and the org answers in its place: a proxy, a login page, \
-                 a wrong address?"
-            }
-            _ => return None,
-        };
-        Some(text.to_owned())
     }
 }
 
@@ -370,8 +322,7 @@ impl fmt::Display for CallError {
         }
         if !self.method.is_empty() {
             // Where to matters when nobody answered.
-            let silent =
-                matches!(self.kind, Kind::Connect | Kind::Tls | Kind::Stalled | Kind::Broken);
+            let silent = self.kind.is_silence() || matches!(self.kind, Kind::Tls | Kind::Reply);
             let origin = if silent { self.origin.as_str() } else { "" };
             write!(f, " ({} {origin}{}", self.method, self.path)?;
             if self.attempts > 1 {

@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Deserialize;
 
-use super::auth::{self, Credentials, Login};
+use super::auth::{Credentials, LoginInUse};
 use super::connection::{Call, Connection};
 use super::error::{CallError, Happened, Kind};
 use super::identity::{self, OrgIdentity};
+use super::login::Login;
 use super::retry::{Repeatable, Retry, RetryPolicy, SharedSinkDebug};
-use super::transport::{Fault, Transport};
+use super::transport::{BaseUrl, CaBundle, Fault, TlsOptions, Transport};
 use super::usage::{Counters, Usage};
 use super::version::{self, ApiVersion};
 use crate::domain::{NoEvents, SharedSink};
@@ -32,6 +33,8 @@ pub struct ConnectOptions {
     /// Whether replies are asked for in gzip; `None` for all orgs but one on
     /// this machine, where it would cost both sides and win nothing.
     pub compressed_replies: Option<bool>,
+    /// Authorities that are trusted besides those of the machine.
+    pub more_authorities: CaBundle,
 }
 
 impl Default for ConnectOptions {
@@ -43,7 +46,26 @@ impl Default for ConnectOptions {
             retry: RetryPolicy::default(),
             allow_tls12: false,
             compressed_replies: None,
+            more_authorities: CaBundle::default(),
         }
+    }
+}
+
+impl ConnectOptions {
+    /// The HTTP client for an address.
+    pub(super) fn transport(
+        &self,
+        base: &BaseUrl,
+        counters: Arc<Counters>,
+    ) -> Result<Transport, CallError> {
+        let tls = TlsOptions {
+            allow_tls12: self.allow_tls12,
+            more_authorities: self.more_authorities.clone(),
+        };
+        let gzip = self.compressed_replies.unwrap_or(!base.is_plain());
+        Transport::new(base, self.lanes, &tls, gzip, counters).map_err(|fault: Fault| {
+            CallError::new("set up TLS", fault.kind, fault.happened).of_fault(fault)
+        })
     }
 }
 
@@ -84,33 +106,25 @@ impl Org {
     /// [`Kind::Address`], [`Kind::Tls`], [`Kind::Connect`] when the org can't
     /// be reached as it should be, [`Kind::Login`] when it refuses the login,
     /// [`Kind::Version`], [`Kind::Identity`]. Nothing was changed in the org.
-    pub async fn connect(mut login: Login, options: ConnectOptions) -> Result<Org, CallError> {
+    pub async fn connect(login: Login, options: ConnectOptions) -> Result<Org, CallError> {
         let counters = Arc::new(Counters::default());
-        let events = SharedSinkDebug(options.events);
+        let events = Arc::new(SharedSinkDebug(Arc::clone(&options.events)));
         let patient = options.retry.for_connecting();
+        let mut login = LoginInUse::new(login);
         // The CLI's login tells the address only with the token.
-        let (base, early) = if let Some(base) = auth::first_address(&login)? {
+        let (base, early) = if let Some(base) = login.first_address()? {
             (base, None)
         } else {
-            let session = auth::obtain(&mut login, None, 1).await?;
+            let session = login.obtain(None, &events, 1).await?;
             (session.base.clone(), Some(session))
         };
-        let gzip = options.compressed_replies.unwrap_or(!base.is_plain());
-        let transport =
-            Transport::new(&base, options.lanes, options.allow_tls12, gzip, Arc::clone(&counters))
-                .map_err(|fault: Fault| {
-                    let error = CallError::new("set up TLS", fault.kind, fault.happened);
-                    match fault.cause {
-                        Some(cause) => error.because(cause),
-                        None => error,
-                    }
-                })?;
+        let transport = options.transport(&base, Arc::clone(&counters))?;
         let session = if let Some(session) = early {
             session
         } else {
             let mut retry = Retry::start(&patient, &events);
             loop {
-                match auth::obtain(&mut login, Some(&transport), 1).await {
+                match login.obtain(Some(&transport), &events, 1).await {
                     Ok(session) => break session,
                     Err(error) => retry.again(error, Repeatable::Yes).await?,
                 }
@@ -124,7 +138,7 @@ impl Org {
         }
         let mut connection = Connection {
             transport,
-            credentials: Credentials::new(login, session),
+            credentials: Credentials::new(login, session, Arc::clone(&events)),
             policy: patient,
             events,
             counters,
@@ -158,6 +172,18 @@ impl Org {
     /// Other clients of the org use the same allowance.
     pub fn daily_calls_left(&self) -> Option<u64> {
         self.usage().daily_calls.map(|(used, granted)| granted.saturating_sub(used))
+    }
+
+    /// Whether the org gave another refresh token than the login began with:
+    /// whoever kept the first must know that it is spent.
+    pub fn refresh_token_rotated(&self) -> bool {
+        self.0.connection.credentials.rotated()
+    }
+
+    /// Waits for a renewal of the login that is under way, so that a refresh
+    /// token which came with it is kept before the process ends.
+    pub async fn settle_login(&self) {
+        self.0.connection.credentials.settle().await;
     }
 
     pub(super) fn connection(&self) -> &Connection {

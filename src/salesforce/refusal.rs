@@ -30,11 +30,18 @@ pub(super) fn read(body: &[u8]) -> Refusal {
     }
     let text = String::from_utf8_lossy(body);
     let message = if looks_like_html(&text) {
-        title(&text)
+        page(body)
     } else {
         text.lines().find(|line| !line.trim().is_empty()).map(|line| one_line(line, LONGEST_TITLE))
     };
     Refusal { code: None, message: message.filter(|text| !text.is_empty()) }
+}
+
+/// What a web page is called that stands where JSON should; none when it is no
+/// page.
+pub(super) fn page(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    looks_like_html(&text).then(|| title(&text).unwrap_or_else(|| "a web page".to_owned()))
 }
 
 fn from_json(json: &Value) -> Option<Refusal> {
@@ -115,7 +122,7 @@ mod tests {
             said("<html><head><TITLE>\n Down for\u{7} maintenance\n</TITLE><body>secret stuff"),
             (None, some("a web page titled `Down for  maintenance`"))
         );
-        assert_eq!(said("<html><body>no title here"), (None, None));
+        assert_eq!(said("<html><body>no title here"), (None, some("a web page")));
         assert_eq!(said("upstream gone\nsecond line"), (None, some("upstream gone")));
     }
 

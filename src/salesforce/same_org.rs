@@ -98,10 +98,7 @@ async fn ask<T: DeserializeOwned>(
     let failed = |kind| {
         CallError::new(RENEW, kind, Happened::No).at(Method::Get.as_str(), path).origin(base)
     };
-    let broken = |fault: super::transport::Fault| match fault.cause {
-        Some(cause) => failed(fault.kind).because(cause),
-        None => failed(fault.kind),
-    };
+    let broken = |fault: super::transport::Fault| failed(fault.kind).of_fault(fault);
     transport.counters().call();
     let incoming = transport
         .send(Outgoing {

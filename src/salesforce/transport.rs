@@ -145,6 +145,8 @@ pub(super) struct Fault {
     pub kind: Kind,
     pub happened: Happened,
     pub cause: Option<Cause>,
+    /// What to do about this very cause, where it is known.
+    pub advice: Option<&'static str>,
 }
 
 /// The innermost cause of a transport fault in words; URLs are left out.
@@ -152,8 +154,41 @@ pub(super) struct Fault {
 #[error("{0}")]
 pub(super) struct Cause(String);
 
-/// The HTTP client of one connection.
-#[derive(Debug)]
+/// Certificates of authorities that are trusted besides those of the machine.
+#[derive(Clone, Default)]
+pub struct CaBundle(Vec<reqwest::Certificate>);
+
+impl std::fmt::Debug for CaBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CaBundle({})", self.0.len())
+    }
+}
+
+impl CaBundle {
+    /// Reads all certificates of a PEM text.
+    ///
+    /// # Errors
+    /// One line on what is wrong with it.
+    pub fn parse(pem: &[u8]) -> Result<CaBundle, &'static str> {
+        match reqwest::Certificate::from_pem_bundle(pem) {
+            Ok(found) if found.is_empty() => Err("it holds no certificate in PEM"),
+            Ok(found) => Ok(CaBundle(found)),
+            Err(_) => Err("a certificate in it can't be read"),
+        }
+    }
+}
+
+/// What TLS is to be like.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TlsOptions {
+    /// Takes TLS 1.2, too.
+    pub allow_tls12: bool,
+    /// Authorities trusted besides those of the machine.
+    pub more_authorities: CaBundle,
+}
+
+/// The HTTP client of one connection; cheap to clone.
+#[derive(Debug, Clone)]
 pub(super) struct Transport {
     client: reqwest::Client,
     /// Whether replies are asked for in gzip.
@@ -169,13 +204,13 @@ impl Transport {
     pub(super) fn new(
         base: &BaseUrl,
         lanes: usize,
-        allow_tls12: bool,
+        tls: &TlsOptions,
         gzip: bool,
         counters: Arc<Counters>,
     ) -> Result<Self, Fault> {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let oldest = if allow_tls12 {
+        let oldest = if tls.allow_tls12 {
             reqwest::tls::Version::TLS_1_2
         } else {
             reqwest::tls::Version::TLS_1_3
@@ -195,11 +230,14 @@ impl Transport {
             // No proxy stands between two programs of one machine, and a
             // machine without CA certificates must still reach its local org.
             builder = builder.no_proxy().tls_certs_only([]);
+        } else if !tls.more_authorities.0.is_empty() {
+            builder = builder.tls_certs_merge(tls.more_authorities.0.iter().cloned());
         }
         let client = builder.build().map_err(|error| Fault {
             kind: Kind::Tls,
             happened: Happened::No,
             cause: Some(innermost(&error)),
+            advice: Some(NO_AUTHORITIES),
         })?;
         Ok(Transport { client, gzip, counters })
     }
@@ -225,6 +263,7 @@ impl Transport {
                     kind: Kind::Login,
                     happened: Happened::No,
                     cause: Some(Cause("the token holds characters no token has".to_owned())),
+                    advice: None,
                 })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -339,6 +378,7 @@ impl Incoming {
                         kind: Kind::Reply,
                         happened: Happened::Maybe,
                         cause: Some(cause),
+                        advice: None,
                     });
                 }
                 body.extend_from_slice(text);
@@ -408,7 +448,7 @@ impl Unpacker {
 
 fn damaged(error: &std::io::Error) -> Fault {
     let cause = Cause(super::refusal::one_line(&error.to_string(), 200));
-    Fault { kind: Kind::Broken, happened: Happened::Maybe, cause: Some(cause) }
+    Fault { kind: Kind::Broken, happened: Happened::Maybe, cause: Some(cause), advice: None }
 }
 
 /// When something last moved.
@@ -446,18 +486,37 @@ impl Pulse {
 }
 
 fn stalled() -> Fault {
-    Fault { kind: Kind::Stalled, happened: Happened::Maybe, cause: None }
+    Fault { kind: Kind::Stalled, happened: Happened::Maybe, cause: None, advice: None }
 }
 
 /// Sorts a failure by *where* it broke: before the request left (it certainly
 /// did not happen) or after (it may have).
 fn fault(error: &reqwest::Error) -> Fault {
+    let texts: Vec<String> = causes(error).skip(1).map(ToString::to_string).collect();
+    let said = |start: &str| texts.iter().any(|text| text.starts_with(start));
+    let mut advice = None;
     let (kind, happened) = if error.is_builder() {
         (Kind::Address, Happened::No)
-    } else if is_tls(error) {
+    } else if let Some(tls) = tls_error(error) {
         // A handshake comes before any request; an alert in the middle of a
         // connection is a broken connection.
-        if error.is_connect() { (Kind::Tls, Happened::No) } else { (Kind::Broken, Happened::Maybe) }
+        if error.is_connect() {
+            advice = tls_advice(tls);
+            (Kind::Tls, Happened::No)
+        } else {
+            (Kind::Broken, Happened::Maybe)
+        }
+    } else if said("tunnel error") {
+        advice = Some(if said("tunnel error: proxy authorization") {
+            PROXY_WANTS_PASSWORD
+        } else if said("tunnel error: failed to create") {
+            PROXY_AWAY
+        } else {
+            PROXY_UNWILLING
+        });
+        (Kind::Proxy, Happened::No)
+    } else if said("dns error") {
+        (Kind::HostName, Happened::No)
     } else if error.is_connect() {
         (Kind::Connect, Happened::No)
     } else if error.is_timeout() {
@@ -465,7 +524,47 @@ fn fault(error: &reqwest::Error) -> Fault {
     } else {
         (Kind::Broken, Happened::Maybe)
     };
-    Fault { kind, happened, cause: Some(innermost(error)) }
+    Fault { kind, happened, cause: Some(innermost(error)), advice }
+}
+
+const NO_AUTHORITIES: &str = "This machine has no CA certificates: install them (Debian: \
+    ca-certificates), or name a PEM file in BULKHAUL_CA_FILE.";
+const PROXY_WANTS_PASSWORD: &str = "The proxy wants a user name and a password: \
+    HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT (percent-encoded).";
+const PROXY_AWAY: &str = "The proxy named in HTTPS_PROXY can't be reached: check it, or leave it \
+    out for this host with NO_PROXY.";
+const PROXY_UNWILLING: &str = "The proxy named in HTTPS_PROXY would not connect to this host. Have \
+    it allowed there, or leave the proxy out for this host with NO_PROXY.";
+const UNKNOWN_ISSUER: &str = "Nobody this machine trusts has signed that certificate. Behind a \
+    firewall that breaks up connections, name the file with its CA certificate (PEM) in \
+    BULKHAUL_CA_FILE; otherwise check the address.";
+const OTHER_NAME: &str = "The certificate is for another host: check the address. Use the My \
+    Domain (https://NAME.my.salesforce.com), no alias and no IP address.";
+const WRONG_TIME: &str = "Check this machine's clock; if it is right, the other side's \
+    certificate has run out.";
+const OLD_TLS: &str = "The other side does not speak TLS 1.3. Salesforce does, so a firewall or \
+    proxy stands between; if it can do no better, allow TLS 1.2 with BULKHAUL_ALLOW_TLS12=true.";
+const NO_TLS: &str = "What answers at this address and port does not speak TLS. Check both.";
+
+/// What to do about a failed handshake.
+fn tls_advice(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::{AlertDescription, CertificateError as Bad, Error};
+    Some(match error {
+        Error::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer => UNKNOWN_ISSUER,
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => OTHER_NAME,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => WRONG_TIME,
+            _ => return None,
+        },
+        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
+            OLD_TLS
+        }
+        Error::InvalidMessage(_) => NO_TLS,
+        _ => return None,
+    })
 }
 
 fn causes<'a>(
@@ -480,8 +579,8 @@ fn causes<'a>(
     })
 }
 
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    causes(error).any(|cause| cause.downcast_ref::<rustls::Error>().is_some())
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> Cause {
@@ -558,7 +657,8 @@ mod tests {
         // Any address on this machine will do; no certificates are needed to
         // say hello.
         let plain = BaseUrl { plain: true, ..base.clone() };
-        let transport = Transport::new(&plain, 1, allow_tls12, true, Arc::default()).unwrap();
+        let tls = TlsOptions { allow_tls12, ..TlsOptions::default() };
+        let transport = Transport::new(&plain, 1, &tls, true, Arc::default()).unwrap();
         let hello = tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut head = [0u8; 5];

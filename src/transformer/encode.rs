@@ -326,8 +326,7 @@ impl Encoder {
 
     /// The service's limits, on a record that became longer.
     fn check_length(&self, record: &[u8]) -> Result<(), Rejection> {
-        let characters =
-            |text: &[u8]| text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
+        let characters = |text: &[u8]| text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
         let sent = self.actions.iter().enumerate().filter(|(_, action)| action.sent);
         for ((column, _), cell) in sent.zip(Cells::new(record, self.out_delimiter, b'"')) {
             let chars = characters(&cell.value());

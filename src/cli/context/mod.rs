@@ -42,7 +42,8 @@ pub enum ProgressStyle {
 /// Flags every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct GlobalArgs {
-    /// Which org: `local`, `env`, or `sf:ALIAS` (a login of the Salesforce CLI)
+    /// Which org: `local`, `env`, `sf:ALIAS` (a login of the Salesforce CLI), or
+    /// the name of a stored login
     #[arg(long, global = true, env = "BULKHAUL_ORG", value_name = "NAME")]
     pub org: Option<String>,
     /// Where the embedded org of `--org local` keeps its data

@@ -88,13 +88,34 @@ fn grant(state: &OrgState, headers: &HeaderMap, form: &Form) -> Result<Json, Ref
             logged_in(state, &user, None)
         }
         "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
-            let assertion =
-                state.auth.check_assertion(needed(form, "assertion")?, &state.url, state.now())?;
+            let assertion = state.auth.check_assertion(
+                needed(form, "assertion")?,
+                &state.url,
+                state.now(),
+                state.settings.assertion_seconds,
+            )?;
             state.auth.check_client(&assertion.consumer, None)?;
-            let user = active(state.user_by_name(&assertion.username)?)?.ok_or_else(|| {
-                OauthError::new("invalid_grant", "user hasn't approved this consumer")
-            })?;
+            let unapproved =
+                || OauthError::new("invalid_grant", "user hasn't approved this consumer");
+            let user = active(state.user_by_name(&assertion.username)?)?.ok_or_else(unapproved)?;
+            let approved = &state.settings.approved_users;
+            if approved.as_ref().is_some_and(|users| !users.contains(&user.username)) {
+                return Err(unapproved().into());
+            }
             logged_in(state, &user, None)
+        }
+        "authorization_code" => {
+            state.auth.check_client(&client_id(form)?, secret)?;
+            let username = state.auth.redeem(
+                needed(form, "code")?,
+                needed(form, "redirect_uri")?,
+                form.get("code_verifier"),
+                state.now(),
+            )?;
+            let user = active(state.user_by_name(&username)?)?
+                .ok_or_else(|| OauthError::new("invalid_grant", "expired authorization code"))?;
+            let token = state.auth.new_refresh_token(&username, None)?;
+            logged_in(state, &user, Some(token))
         }
         "refresh_token" => {
             state.auth.check_client(&client_id(form)?, secret)?;

@@ -42,7 +42,7 @@ enum Audience {
 }
 
 /// Checks signature, audience and expiry. `own_url` is this org's address,
-/// `now` milliseconds since 1970.
+/// `now` milliseconds since 1970, `most` the seconds it may be good for.
 ///
 /// A huge `exp` passes: the official CLI sends milliseconds where seconds are
 /// meant, and the service takes it.
@@ -51,6 +51,7 @@ pub(super) fn check(
     keys: &KeyRing,
     own_url: &str,
     now: i64,
+    most: Option<u64>,
 ) -> Result<Assertion, OauthError> {
     let invalid = || OauthError::new("invalid_grant", "invalid assertion");
     let (signed, signature) = assertion.rsplit_once('.').ok_or_else(invalid)?;
@@ -73,7 +74,13 @@ pub(super) fn check(
         return Err(OauthError::new("invalid_grant", "audience is invalid"));
     }
     match claims.exp {
-        Some(expiry) if expiry * 1000.0 > now as f64 => {}
+        Some(expiry) if expiry * 1000.0 > now as f64 => {
+            // A second for the rounding of the client's clock.
+            let left = expiry - now as f64 / 1000.0;
+            if most.is_some_and(|most| left > most as f64 + 1.0) {
+                return Err(OauthError::new("invalid_grant", "assertion is good for too long"));
+            }
+        }
         Some(_) => return Err(OauthError::new("invalid_grant", "assertion has expired")),
         None => return Err(invalid()),
     }
@@ -124,7 +131,7 @@ pub(crate) mod tests {
     }
 
     fn checked(claims: &Json) -> Result<Assertion, OauthError> {
-        check(&sign(&json!({"alg":"RS256"}), claims), &keys(), OWN, NOW)
+        check(&sign(&json!({"alg":"RS256"}), claims), &keys(), OWN, NOW, None)
     }
 
     #[test]
@@ -155,18 +162,29 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_assertion_may_be_good_for_so_long_only_where_that_is_set() {
+        let good_for = |seconds: i64, most| {
+            let exp = NOW / 1000 + seconds;
+            let claims = json!({"iss":"k","sub":"a","aud":OWN,"exp":exp});
+            check(&sign(&json!({"alg":"RS256"}), &claims), &keys(), OWN, NOW, most).is_ok()
+        };
+        assert!(good_for(180, Some(180)) && good_for(1_000_000, None));
+        assert!(!good_for(190, Some(180)));
+    }
+
+    #[test]
     fn a_changed_or_foreign_assertion_is_refused() {
         let claims = json!({"iss":"k","sub":"a","aud":OWN,"exp":NOW});
         let good = sign(&json!({"alg":"RS256"}), &claims);
-        assert!(check(&good, &KeyRing::default(), OWN, NOW).is_err());
+        assert!(check(&good, &KeyRing::default(), OWN, NOW, None).is_err());
         let other = base64::encode_url(
             json!({"iss":"k","sub":"root","aud":OWN,"exp":NOW}).to_string().as_bytes(),
         );
         let parts: Vec<&str> = good.split('.').collect();
         let forged = format!("{}.{other}.{}", parts[0], parts[2]);
-        assert!(check(&forged, &keys(), OWN, NOW).is_err());
+        assert!(check(&forged, &keys(), OWN, NOW, None).is_err());
         let none = sign(&json!({"alg":"none"}), &claims);
-        assert!(check(&none, &keys(), OWN, NOW).is_err());
-        assert!(check("a.b", &keys(), OWN, NOW).is_err());
+        assert!(check(&none, &keys(), OWN, NOW, None).is_err());
+        assert!(check("a.b", &keys(), OWN, NOW, None).is_err());
     }
 }

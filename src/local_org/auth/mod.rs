@@ -2,11 +2,12 @@
 //! (protocol notes, section 1).
 //!
 //! Grants: client credentials, JWT bearer (RS256, the key registered in the
-//! folder's `jwt-keys/`), refresh token. Access tokens live in memory and end
+//! folder's `jwt-keys/`), refresh token, authorization code with PKCE. Access tokens live in memory and end
 //! with the process, so a client has to renew after a restart; client id,
 //! secret and refresh tokens are kept in `credentials.json` (mode 0600),
 //! generated at the first start.
 
+mod authorize;
 mod base64;
 mod http;
 mod jwt;
@@ -21,6 +22,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use authorize::authorize;
 pub(crate) use http::{identity, revoke, token, userinfo};
 pub use keys::KeyError;
 use keys::KeyRing;
@@ -99,6 +101,7 @@ pub(crate) struct Auth {
     credentials: Mutex<Credentials>,
     keys: Mutex<KeyRing>,
     sessions: Mutex<(u64, HashMap<String, Session>)>,
+    codes: Mutex<authorize::Codes>,
     org_id: String,
 }
 
@@ -143,6 +146,7 @@ impl Auth {
             credentials: Mutex::new(credentials),
             keys: Mutex::new(keys),
             sessions: Mutex::default(),
+            codes: Mutex::default(),
             org_id: org_id.to_owned(),
         };
         if fresh {
@@ -306,8 +310,9 @@ impl Auth {
         assertion: &str,
         own_url: &str,
         now: i64,
+        most: Option<u64>,
     ) -> Result<jwt::Assertion, OauthError> {
-        jwt::check(assertion, &locked(&self.keys), own_url, now)
+        jwt::check(assertion, &locked(&self.keys), own_url, now, most)
     }
 }
 

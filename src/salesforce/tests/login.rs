@@ -73,6 +73,7 @@ async fn a_refresh_token_that_rotates_is_kept_up_with() {
         id: "app".into(),
         secret: None,
         refresh_token: SecretString::from("first"),
+        keeper: None,
     };
     let org = Org::connect(login, options(&Arc::default())).await.unwrap();
     given.fetch_add(1, SeqCst);
@@ -164,7 +165,7 @@ async fn a_refused_renewal_is_told_to_every_lane_and_asked_once() {
         let error = org.limits().await.unwrap_err();
         assert!(error.is_login());
         assert_eq!(error.code.as_deref(), Some("invalid_grant"));
-        assert!(error.hint().unwrap().contains("revoked"));
+        assert!(error.hint().unwrap().contains("Run As user"));
     }
     assert_eq!(scripted.count("oauth2/token"), 2);
 }
@@ -212,6 +213,7 @@ async fn nothing_printable_ever_holds_a_secret() {
         id: "app".into(),
         secret: Some(SecretString::from(secret)),
         refresh_token: SecretString::from(secret),
+        keeper: None,
     };
     let scripted = ScriptedOrg::start(|request: &Seen| {
         request.path.ends_with("/limits").then(|| json(401, "nope"))

@@ -3,6 +3,7 @@
 
 mod ingest;
 mod login;
+mod renewal;
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
