@@ -36,6 +36,10 @@ test *names:
 torture seeds="300":
     BULKHAUL_TORTURE_SEEDS={{ seeds }} cargo test --test it -- --nocapture torture
 
+# Any bytes through a target of tests/fuzz, for so many seconds
+fuzz target seconds="600":
+    cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none {{ target }} -- -max_total_time={{ seconds }} -max_len=65536
+
 # Clients that nobody here wrote, against the local org
 conformance:
     scripts/check.sh conformance
