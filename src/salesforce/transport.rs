@@ -477,7 +477,7 @@ fn tls_advice(error: &rustls::Error) -> Option<&'static str> {
     use rustls::{AlertDescription, CertificateError as Bad, Error};
     Some(match error {
         Error::InvalidCertificate(bad) => match bad {
-            Bad::UnknownIssuer => UNKNOWN_ISSUER,
+            Bad::UnknownIssuer | Bad::BadSignature => UNKNOWN_ISSUER,
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => OTHER_NAME,
             Bad::Expired
             | Bad::ExpiredContext { .. }
