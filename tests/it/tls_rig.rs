@@ -31,7 +31,7 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Its certificate in a file, as BULKHAUL_CA_FILE takes it.
+    /// Its certificate in a file, as `BULKHAUL_CA_FILE` takes it.
     pub(crate) fn file(&self, place: &Place, name: &str) -> PathBuf {
         place.file(name, &self.pem)
     }

@@ -1,4 +1,4 @@
-//! The keyring of the system: Secret Service on Linux (GNOME, KDE, KeePassXC),
+//! The keyring of the system: Secret Service on Linux (GNOME, KDE, `KeePassXC`),
 //! the keychain on macOS, the credential manager on Windows.
 
 use std::sync::mpsc;
