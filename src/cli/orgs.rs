@@ -1,5 +1,6 @@
 //! The `orgs` command: which logins are stored, and whether they work.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use clap::Args;
@@ -112,17 +113,18 @@ fn as_table(tried: &[Tried], unreadable: &[String], context: &Context) -> String
         table.add_row(row);
     }
     if !tried.is_empty() {
-        text.push_str(&format!("{}\n", table.trim_fmt()));
+        let _ = writeln!(text, "{}", table.trim_fmt());
     }
     for (entry, outcome) in tried {
         if let Some(Err(error)) = outcome {
-            text.push_str(&format!("\n{}: {}", entry.name, error.render()));
+            let _ = write!(text, "\n{}: {}", entry.name, error.render());
         }
     }
     for name in unreadable {
-        text.push_str(&format!(
-            "\n{name}: its file is damaged; log in anew with `bulkhaul login {name}`\n"
-        ));
+        let _ = writeln!(
+            text,
+            "\n{name}: its file is damaged; log in anew with `bulkhaul login {name}`"
+        );
     }
     text
 }

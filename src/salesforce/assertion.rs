@@ -25,7 +25,7 @@ pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub(super) fn audience(login: &BaseUrl) -> String {
     let origin = login.as_str();
     let host = origin.trim_start_matches("https://");
-    let sandbox = ["test.salesforce.com"].contains(&host)
+    let sandbox = host == "test.salesforce.com"
         || [".sandbox.my.salesforce.com", ".scratch.my.salesforce.com"]
             .iter()
             .any(|end| host.ends_with(end))

@@ -77,6 +77,11 @@ impl CallError {
                 }
                 _ => return None,
             },
+            (Kind::Reply, _) if self.call.starts_with("log in") => {
+                "No Salesforce org answers at this login URL. It is https://login.salesforce.com, \
+                 https://test.salesforce.com or the org's My Domain; a proxy or a sign-on page \
+                 may stand between."
+            }
             (Kind::Reply, _) => {
                 "Something between here and the org answers in its place: a proxy, a login page, \
                  a wrong address?"

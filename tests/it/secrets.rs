@@ -19,7 +19,7 @@ const SOURCE: &str = "Legacy_Id__c,Name,Email__c,Active__c,AnnualRevenue\n\
 
 /// Whether there is an access token somewhere: `00D`, the rest of an org's id,
 /// and an exclamation mark.
-fn has_token(bytes: &[u8]) -> bool {
+pub(crate) fn has_token(bytes: &[u8]) -> bool {
     bytes.windows(3).enumerate().filter(|(_, three)| three == b"00D").any(|(at, _)| {
         let rest = &bytes[at..];
         let id = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
@@ -27,12 +27,12 @@ fn has_token(bytes: &[u8]) -> bool {
     })
 }
 
-fn has(bytes: &[u8], text: &str) -> bool {
+pub(crate) fn has(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 /// Every file below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

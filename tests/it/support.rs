@@ -199,6 +199,17 @@ impl Server {
         self.ask(&format!("GET {path} HTTP/1.1\r\n"), "")
     }
 
+    /// Head and body of the reply to a GET without a token.
+    pub(crate) fn get_head(&self, path: &str) -> String {
+        let address = self.text("url").replace("http://", "");
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    }
+
     fn ask(&self, head: &str, body: &str) -> (String, String) {
         let address = self.text("url").replace("http://", "");
         let mut stream = TcpStream::connect(&address).unwrap();

@@ -1,4 +1,4 @@
-//! The keyring of the system: Secret Service on Linux (GNOME, KDE, KeePassXC),
+//! The keyring of the system: Secret Service on Linux (GNOME, KDE, `KeePassXC`),
 //! the keychain on macOS, the credential manager on Windows.
 
 use std::sync::mpsc;
@@ -87,7 +87,9 @@ mod system {
                 .get_default_collection()
                 .await
                 .map_err(|error| KeyringError::Absent(error.to_string()))?;
-            collection.unlock().await.map_err(refused)?;
+            if collection.is_locked().await.map_err(refused)? {
+                collection.unlock().await.map_err(refused)?;
+            }
             let label = format!("bulkhaul login {name}");
             collection
                 .create_item(&label, attributes, &secret, true, "application/json")
@@ -97,7 +99,9 @@ mod system {
         }
         let found = service.search_items(attributes).await.map_err(refused)?;
         let Some(item) = found.unlocked.first().or(found.locked.first()) else { return Ok(None) };
-        item.unlock().await.map_err(refused)?;
+        if item.is_locked().await.map_err(refused)? {
+            item.unlock().await.map_err(refused)?;
+        }
         match request {
             Request::Delete => item.delete().await.map(|()| None).map_err(refused),
             _ => item.get_secret().await.map(|bytes| Some(Zeroizing::new(bytes))).map_err(refused),

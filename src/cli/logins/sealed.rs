@@ -1,5 +1,5 @@
 //! Secrets under a passphrase: Argon2id (RFC 9106) makes a key of it, and
-//! ChaCha20-Poly1305 (RFC 8439) seals with that.
+//! `ChaCha20-Poly1305` (RFC 8439) seals with that.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;

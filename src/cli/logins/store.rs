@@ -83,7 +83,9 @@ impl Store {
     pub(in crate::cli) fn list(&self) -> Result<(Vec<Entry>, Vec<String>), CliError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Vec::new(), Vec::new()));
+            }
             Err(error) => return Err(self.unusable(&error)),
         };
         let (mut good, mut bad) = (Vec::new(), Vec::new());

@@ -47,9 +47,12 @@ fn rotating(ended: usize) -> impl Fn(&Seen) -> Option<Act> + Send + Sync + 'stat
         }
         let session: usize = request.token()?.split('!').nth(1)?.parse().ok()?;
         let limits = request.path.ends_with("/limits");
-        limits.then(|| match session > ended {
-            true => json(200, "{}"),
-            false => json(401, r#"[{"errorCode":"INVALID_SESSION_ID"}]"#),
+        limits.then(|| {
+            if session > ended {
+                json(200, "{}")
+            } else {
+                json(401, r#"[{"errorCode":"INVALID_SESSION_ID"}]"#)
+            }
         })
     }
 }
