@@ -96,7 +96,7 @@ fn typed() -> Vec<(String, ArrayRef)> {
         ("Score", Arc::new(Float64Array::from_iter_values(floats))),
         ("Day", Arc::new(Date32Array::from_iter_values((0..rows).map(|row| row as i32 % 30_000)))),
         ("At", Arc::new(TimestampMicrosecondArray::from_iter_values(moments).with_timezone("UTC"))),
-        ("Active", Arc::new(BooleanArray::from_iter((0..rows).map(|row| Some(row % 3 == 0))))),
+        ("Active", Arc::new((0..rows).map(|row| Some(row % 3 == 0)).collect::<BooleanArray>())),
     ];
     columns.into_iter().map(|(name, array)| (name.to_owned(), array)).collect()
 }

@@ -1,5 +1,6 @@
 //! The `head` command: what a source was found to be, before anyone loads it.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -179,14 +180,14 @@ fn as_text(source: &Source, files: &[KnownFile], seen: &Glance, context: &Contex
             &file.named.path.display().to_string()
         };
         if before.as_ref() == Some(&what) {
-            text.push_str(&format!("{shown}: the same, {size}{rows}\n"));
+            let _ = writeln!(text, "{shown}: the same, {size}{rows}");
         } else {
-            text.push_str(&format!("{shown}: {what}, {size}{rows}\n"));
+            let _ = writeln!(text, "{shown}: {what}, {size}{rows}");
         }
         before = Some(what);
     }
     for note in source.notes() {
-        text.push_str(&format!("note: {note}\n"));
+        let _ = writeln!(text, "note: {note}");
     }
     let mut columns = table::new(&["Column", "Looks like", "Empty", "Longest"], fitted);
     for column in &seen.columns {
@@ -198,19 +199,20 @@ fn as_text(source: &Source, files: &[KnownFile], seen: &Glance, context: &Contex
         ]);
     }
     let some = if seen.is_all { "all" } else { "the first" };
-    text.push_str(&format!("\nIn {some} {}:\n\n", count(seen.rows, "row")));
-    text.push_str(&format!("{}\n", columns.trim_fmt()));
+    let _ = writeln!(text, "\nIn {some} {}:\n", count(seen.rows, "row"));
+    let _ = writeln!(text, "{}", columns.trim_fmt());
     if let Some((place, fault)) = &seen.first_fault {
         let names = source.names();
         let of = match names.get(place.file) {
             Some(name) if names.len() > 1 => format!(" of {name}"),
             _ => String::new(),
         };
-        text.push_str(&format!(
-            "\n{} can't be sent, the first of them row {}{of}: {fault}\n",
+        let _ = writeln!(
+            text,
+            "\n{} can't be sent, the first of them row {}{of}: {fault}",
             count(seen.faulty, "row"),
             place.row
-        ));
+        );
     }
     if !seen.first_rows.is_empty() {
         let names: Vec<String> = std::iter::once("Row".to_owned())
@@ -222,7 +224,7 @@ fn as_text(source: &Source, files: &[KnownFile], seen: &Glance, context: &Contex
             let cells = cells.iter().map(|cell| shortened(&harmless(cell)));
             rows.add_row(std::iter::once(place.row.to_string()).chain(cells));
         }
-        text.push_str(&format!("\n{}\n", rows.trim_fmt()));
+        let _ = writeln!(text, "\n{}", rows.trim_fmt());
     }
     text
 }

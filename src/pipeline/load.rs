@@ -347,7 +347,7 @@ async fn end(
     }
     run.folder.tidy();
     let retry = run.setup.derived.as_ref().and_then(|derived| derived.retry.as_ref());
-    let sources = run.ledger.run(|ledger| ledger.sources()).await?;
+    let sources = run.ledger.run(Ledger::sources).await?;
     Ok(LoadEnd {
         files: sources.first().map(file_parts).unwrap_or_default(),
         origin: retry.map(|retry| retry.origin_with(&tally, sent)),

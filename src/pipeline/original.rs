@@ -39,7 +39,7 @@ pub(super) fn known_records(files: &[KnownFile], folder: &RunFolder) -> Vec<File
             known.named.path = absolute(&known.named.path);
             let inside = known.named.path.strip_prefix(absolute(folder.path()));
             FileRecord {
-                path: inside.map(Path::to_owned).unwrap_or_else(|_| known.named.path.clone()),
+                path: inside.map_or_else(|_| known.named.path.clone(), Path::to_owned),
                 bytes: known.identity.bytes,
                 edge_digest: known.identity.digest.clone(),
                 rows: known.rows,

@@ -45,7 +45,7 @@ impl SpooledInput {
             match read.read(&mut block) {
                 Ok(0) => break,
                 Ok(got) => {
-                    file.write_all(block.get(..got).unwrap_or_default()).map_err(at(&path))?
+                    file.write_all(block.get(..got).unwrap_or_default()).map_err(at(&path))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err((PathBuf::from("the standard input"), error)),

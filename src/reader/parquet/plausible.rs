@@ -211,8 +211,8 @@ mod tests {
         assert!(footer(&[0x49, 0x0C, 0x00]));
         assert!(!footer(&[0x49, 0xFC, 0xFF, 0xFF, 0xFF, 0xFF, 0x07, 0x00]));
         assert!(!footer(&[]));
-        assert!(!footer(&[0x1C; 100_000]), "a struct in a struct in a struct");
-        assert!(!footer(&[&[0x19][..], &[0x19; 100_000]].concat()), "the same of lists");
+        assert!(!footer(&vec![0x1C; 100_000]), "a struct in a struct in a struct");
+        assert!(!footer(&vec![0x19; 100_001]), "the same of lists");
     }
 
     #[test]
