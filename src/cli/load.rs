@@ -274,7 +274,7 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        let ended = go(&args, context, &connected.org, &progress).await;
+        let ended = Box::pin(go(&args, context, &connected.org, &progress)).await;
         connected.close().await;
         let ended = ended?;
         let written = ended.write();
