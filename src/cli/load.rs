@@ -257,7 +257,7 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
             ..ConnectOptions::default()
         };
         let connected = org::connect(context, options).await?;
-        let ended = go(&args, context, &connected.org, &progress, spooled).await;
+        let ended = Box::pin(go(&args, context, &connected.org, &progress, spooled)).await;
         connected.close().await;
         let ended = ended?;
         let written = ended.write();

@@ -105,6 +105,7 @@ impl Picker {
     }
 
     /// Picks from a record; `None` when it has too few cells.
+    #[inline]
     pub(super) fn pick<'a>(&mut self, record: &'a [u8]) -> Option<Picked<'a>> {
         let mut picked = Picked::default();
         let mut hash = 0u64;

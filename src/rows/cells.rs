@@ -25,6 +25,7 @@ pub struct Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The text the cell stands for; allocates only when quotes are doubled.
+    #[inline]
     pub fn value(&self) -> Cow<'a, [u8]> {
         if !self.has_doubled {
             return Cow::Borrowed(self.raw);
@@ -35,6 +36,7 @@ impl<'a> Cell<'a> {
     }
 
     /// The text the cell stands for, in `scratch` if quotes are doubled.
+    #[inline]
     pub fn value_in<'s>(&self, scratch: &'s mut Vec<u8>) -> &'s [u8]
     where
         'a: 's,
@@ -83,6 +85,7 @@ impl<'a> Cells<'a> {
 
     /// Takes the first `len` bytes of `rest` as the text of a cell, and what
     /// is behind the delimiter at `len` as the rest.
+    #[inline]
     fn take(&mut self, rest: &'a [u8], len: usize) -> &'a [u8] {
         self.rest = rest.get(len + 1..);
         &rest[..len]
@@ -92,6 +95,9 @@ impl<'a> Cells<'a> {
 impl<'a> Iterator for Cells<'a> {
     type Item = Cell<'a>;
 
+    // Into the loops that walk cells: a cell handed over in memory, its flags
+    // written as bytes and read as a word, waits longer than it was looked for.
+    #[inline]
     fn next(&mut self) -> Option<Cell<'a>> {
         let rest = self.rest?;
         let plain = |raw| Cell { raw, quoted: false, has_doubled: false, quote: self.quote };

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::connection::{Call, Connection};
 use super::error::{CallError, Happened, Kind};
 use super::retry::Retry;
-use super::transport::{Fault, UNPACKED_AT_ONCE};
+use super::transport::Fault;
 
 /// Opens an empty place for a result set; called once for each try, so it
 /// must begin from nothing (truncate). Called on a blocking thread.
@@ -80,7 +80,7 @@ impl Connection {
                 file.write_all(text)
             };
             while let Some(piece) = pieces.blocking_recv() {
-                for part in piece.chunks(UNPACKED_AT_ONCE) {
+                for part in unpacker.parts(&piece) {
                     write(unpacker.unpack(part)?)?;
                 }
             }

@@ -38,7 +38,7 @@ const IDLE: Duration = Duration::from_secs(50);
 const LARGEST_REPLY: usize = 64 << 20;
 /// Bytes of a body that are unpacked at a time: gzip grows by a factor of 1,032
 /// at most, here to 17 MB, by five or so in truth.
-pub(super) const UNPACKED_AT_ONCE: usize = 16 << 10;
+const UNPACKED_AT_ONCE: usize = 16 << 10;
 const GZIP: &str = "gzip";
 
 /// An address a token may be sent to: https anywhere, http on this machine.
@@ -370,7 +370,7 @@ impl Incoming {
         let mut body = BytesMut::new();
         let mut unpacker = self.unpacker();
         while let Some(piece) = self.piece().await? {
-            for part in piece.chunks(UNPACKED_AT_ONCE) {
+            for part in unpacker.parts(&piece) {
                 let text = unpacker.unpack(part)?;
                 if body.len() + text.len() > LARGEST_REPLY {
                     let cause = Cause(format!("it is larger than {} MiB", LARGEST_REPLY >> 20));
@@ -397,7 +397,7 @@ impl Incoming {
         while body.len() < ENOUGH
             && let Ok(Some(piece)) = self.piece().await
         {
-            for part in piece.chunks(UNPACKED_AT_ONCE) {
+            for part in unpacker.parts(&piece) {
                 let Ok(text) = unpacker.unpack(part) else { break };
                 body.extend_from_slice(text.get(..ENOUGH - body.len()).unwrap_or(text));
             }
@@ -419,8 +419,12 @@ pub(super) struct Unpacker {
 }
 
 impl Unpacker {
-    /// The text of a piece, at most [`UNPACKED_AT_ONCE`] bytes; it may come
-    /// with a later one.
+    /// A piece in parts of a size to be unpacked, or as a whole.
+    pub(super) fn parts<'p>(&self, piece: &'p [u8]) -> std::slice::Chunks<'p, u8> {
+        piece.chunks(if self.gzip.is_some() { UNPACKED_AT_ONCE } else { piece.len().max(1) })
+    }
+
+    /// The text of a part; it may come with a later one.
     pub(super) fn unpack<'a>(&'a mut self, piece: &'a [u8]) -> Result<&'a [u8], Fault> {
         self.begun |= !piece.is_empty();
         let text = match &mut self.gzip {

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use super::transport::Body;
 
 /// Bytes read and handed to the transport at a time.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 256 << 10;
 /// Pieces read ahead of the network: enough to keep a socket busy while the
-/// disk answers, half a MiB a lane.
+/// disk answers, a MiB a lane.
 const READ_AHEAD: usize = 4;
 /// Bodies below this are held whole: no thread, and a length in the header.
 const SMALL: u64 = 1 << 20;
@@ -134,9 +134,10 @@ fn read_pieces(
     let mut packer = gzip.then(|| GzEncoder::new(Vec::with_capacity(PIECE), Compression::fast()));
     let (mut total, mut packed) = (0, 0);
     loop {
-        let mut piece = Vec::with_capacity(PIECE);
-        source.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-        let read = piece.len() as u64;
+        let mut piece = vec![0; PIECE];
+        let read = fill(&mut *source, &mut piece)?;
+        piece.truncate(read);
+        let read = read as u64;
         total += read;
         if let Some(len) = len.filter(|len| if read == 0 { total != *len } else { total > *len }) {
             // Beyond its announced length the transport would drop bytes in
@@ -162,6 +163,21 @@ fn read_pieces(
             return Ok(());
         }
     }
+}
+
+/// Reads until a buffer is full or nothing more comes. (`read_to_end` begins
+/// with small reads and doubles them, for each piece anew.)
+fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 fn check(len: u64, read: u64) -> io::Result<()> {

@@ -65,8 +65,8 @@ async fn a_steady_job_is_seen_to_end_at_once() {
     })
     .await;
     assert_eq!(end.unwrap().info.state, JobState::JobComplete);
-    let late = took.saturating_sub(Duration::from_millis(11_112));
-    assert!(late < Duration::from_millis(800), "{late:?}");
+    // It ended after 11.112 s.
+    assert!(took < Duration::from_millis(11_900), "{took:?}");
     assert!(asked < 14, "{asked} questions");
 }
 

@@ -24,7 +24,7 @@ mod record;
 
 pub use record::length_fault;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -237,15 +237,26 @@ impl<R: Read> RecordSplitter<R> {
         if self.ended || wanted == 0 {
             return Ok(());
         }
+        // By hand, for `read_to_end` begins with small reads in each block anew.
+        let begin = self.unsplit.len();
         self.unsplit.reserve_exact(wanted);
-        let got = self
-            .read
-            .by_ref()
-            .take(wanted as u64)
-            .read_to_end(&mut self.unsplit)
-            .map_err(|source| SourceError::Io { path: self.path.clone(), source })?;
-        self.ended = got < wanted;
-        Ok(())
+        self.unsplit.resize(begin + wanted, 0);
+        let mut end = begin;
+        let mut failed = None;
+        while end < self.unsplit.len() && failed.is_none() {
+            match self.read.read(&mut self.unsplit[end..]) {
+                Ok(0) => break,
+                Ok(got) => end += got,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        self.unsplit.truncate(end);
+        self.ended = failed.is_none() && end - begin < wanted;
+        match failed {
+            Some(source) => Err(SourceError::Io { path: self.path.clone(), source }),
+            None => Ok(()),
+        }
     }
 
     /// Cuts what is there into records; only the first one if `one`.
