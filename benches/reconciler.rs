@@ -36,7 +36,8 @@ struct Shared(Arc<[Vec<u8>; 3]>, usize, usize);
 
 impl Read for Shared {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let count = self.0[self.1][self.2..].as_ref().read(space)?;
+        let mut rest: &[u8] = &self.0[self.1][self.2..];
+        let count = rest.read(space)?;
         self.2 += count;
         Ok(count)
     }
