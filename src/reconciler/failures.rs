@@ -142,15 +142,14 @@ fn is_label(text: &str) -> bool {
 }
 
 fn in_prose(message: &str) -> String {
-    let (head, behind) = match message.split_once(':') {
-        Some((head, rest)) => (head, if rest.trim().is_empty() { "" } else { ": …" }),
-        None => (message, ""),
-    };
+    let (head, rest) = message.split_once(':').unwrap_or((message, ""));
+    let behind = if rest.trim().is_empty() { "" } else { ": …" };
     let mut head = head.to_owned();
     for (open, close) in
         [('"', '"'), ('“', '”'), ('‘', '’'), ('\'', '\''), ('[', ']'), ('<', '>'), ('(', ')')]
     {
-        mask_between(&mut head, open, close);
+        // The colon may be a part of the value that began before it.
+        mask_between(&mut head, open, close, rest.contains(close));
     }
     let mut words: Vec<&str> = Vec::new();
     for word in head.split(' ') {
@@ -163,8 +162,8 @@ fn in_prose(message: &str) -> String {
 }
 
 /// Masks from the first opening sign to the last closing one, since a value
-/// may hold such signs itself; to the end if it is never closed.
-fn mask_between(text: &mut String, open: char, close: char) {
+/// may hold such signs itself; to the end if it is closed later or never.
+fn mask_between(text: &mut String, open: char, close: char, is_closed_later: bool) {
     let opens = |at: usize| {
         // An apostrophe inside a word opens nothing.
         open != '\'' || at == 0 || text.get(..at).is_some_and(|before| before.ends_with([' ', '(']))
@@ -175,7 +174,7 @@ fn mask_between(text: &mut String, open: char, close: char) {
     let inside = start + open.len_utf8();
     let end = text
         .rfind(close)
-        .filter(|end| *end >= inside)
+        .filter(|end| *end >= inside && !is_closed_later)
         .map_or(text.len(), |end| end + close.len_utf8());
     text.replace_range(start..end, MASK);
 }

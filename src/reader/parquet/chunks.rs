@@ -19,15 +19,24 @@ const HEAD_BYTES: usize = 512;
 pub(super) struct Chunks {
     file: Arc<File>,
     len: u64,
+    /// Whether what is read piece by piece are heads of pages.
+    pages: bool,
     #[cfg(not(unix))]
     lock: Arc<std::sync::Mutex<()>>,
 }
 
 impl Chunks {
+    /// For the footer alone.
+    pub(super) fn of_footer(file: File, len: u64) -> Self {
+        Chunks { pages: false, ..Chunks::new(file, len) }
+    }
+
+    /// For the pages.
     pub(super) fn new(file: File, len: u64) -> Self {
         Chunks {
             file: Arc::new(file),
             len,
+            pages: true,
             #[cfg(not(unix))]
             lock: Arc::default(),
         }
@@ -61,15 +70,11 @@ impl Length for Chunks {
 }
 
 impl ChunkReader for Chunks {
-    type T = BufReader<At>;
+    type T = Head;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let at = At { chunks: self.clone(), at: start };
-        let mut read = BufReader::with_capacity(HEAD_BYTES, at);
-        if !plausible::page(read.fill_buf()?) {
-            return Err(ParquetError::EOF("a page tells of more values than it holds".to_owned()));
-        }
-        Ok(read)
+        Ok(Head { read: BufReader::with_capacity(HEAD_BYTES, at), judged: !self.pages })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -82,6 +87,27 @@ impl ChunkReader for Chunks {
             .read_exact(&mut bytes)
             .map_err(|error| ParquetError::External(Box::new(error)))?;
         Ok(Bytes::from(bytes))
+    }
+}
+
+/// A reader that looks at the head of a page before it gives of it. It is asked
+/// for at places where no head is, too, but then nothing is read from it.
+#[derive(Debug)]
+pub(super) struct Head {
+    read: BufReader<At>,
+    judged: bool,
+}
+
+impl Read for Head {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.judged {
+            self.judged = true;
+            if !plausible::page(self.read.fill_buf()?) {
+                let reason = "a page tells of more values than it holds";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+        }
+        self.read.read(buffer)
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn open(path: &Path, options: &ParquetOptions) -> Result<Inner, Sourc
         Wrong::Damaged(reason) => damaged(reason.to_owned()),
     })?;
 
-    let chunks = Chunks::new(file, identity.bytes);
+    let chunks = Chunks::of_footer(file, identity.bytes);
     let footer = guarded(|| footer(&chunks)).map_err(damaged)?;
     let (header, columns) = guarded(|| Ok(columns(&footer))).map_err(damaged)?.map_err(refused)?;
     let metadata = guarded(|| {

@@ -38,6 +38,10 @@ use crate::domain::{LineEnding, RowNumber};
 /// enough to lie in a core's cache while it is worked.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
+/// Bytes of the first read: many texts are short, a single row among them, and
+/// are not worth a whole block.
+const FIRST_READ: usize = 64 << 10;
+
 /// Bytes a record may have. The service takes 400,000 characters, four bytes
 /// each at most, quotes doubled: 3.2 MB. What is longer is no record, most
 /// often a quote that was never closed.
@@ -65,6 +69,8 @@ pub struct RecordSplitter<R> {
     unsplit: Vec<u8>,
     /// Whether `read` has nothing more.
     ended: bool,
+    /// Whether anything was read yet.
+    began: bool,
     /// Whether the text was decoded from another encoding, with bytes in it
     /// that no UTF-8 has where there was nothing to decode.
     decoded: bool,
@@ -116,6 +122,7 @@ impl<R: Read> RecordSplitter<R> {
             offset,
             unsplit: Vec::new(),
             ended: false,
+            began: false,
             decoded: false,
             block: BLOCK_BYTES,
             max_record: MAX_RECORD_BYTES,
@@ -239,11 +246,17 @@ impl<R: Read> RecordSplitter<R> {
         }
         // By hand, for `read_to_end` begins with small reads in each block anew.
         let begin = self.unsplit.len();
-        self.unsplit.reserve_exact(wanted);
-        self.unsplit.resize(begin + wanted, 0);
         let mut end = begin;
         let mut failed = None;
-        while end < self.unsplit.len() && failed.is_none() {
+        // Of a text that is no longer than that no more is taken.
+        let first = if self.began { wanted } else { wanted.min(FIRST_READ) };
+        self.began = true;
+        self.unsplit.resize(begin + first, 0);
+        while end < begin + wanted && failed.is_none() {
+            if end == self.unsplit.len() {
+                self.unsplit.reserve_exact(begin + wanted - end);
+                self.unsplit.resize(begin + wanted, 0);
+            }
             match self.read.read(&mut self.unsplit[end..]) {
                 Ok(0) => break,
                 Ok(got) => end += got,
