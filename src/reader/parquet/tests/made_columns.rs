@@ -404,7 +404,8 @@ fn joined(list: &[Option<String>]) -> Expected {
 }
 
 /// The shortest decimal that is nearer to this half than to any other, by
-/// trying them all.
+/// trying them all. Distances are taken between doubles, where they are exact:
+/// `Half::from_f64` may round twice, by way of a float of 32 bits.
 fn half(bits: u16) -> Expected {
     type Half = <Float16Type as ArrowPrimitiveType>::Native;
     let number = Half::from_bits(bits);
@@ -418,7 +419,16 @@ fn half(bits: u16) -> Expected {
     for places in 0..12 {
         let text = format!("{value:.places$e}");
         let read: f64 = text.parse().unwrap();
-        if Half::from_f64(read) == number {
+        let distance = |bits: u16| (Half::from_bits(bits).to_f64() - read).abs();
+        let beside = |bits: u16| match Half::from_bits(bits).to_f64().is_finite() {
+            true => distance(bits),
+            false => (65_536.0 - read.abs()).abs(),
+        };
+        let others = [beside(bits.wrapping_sub(1)), beside(bits + 1)];
+        let is_nearest = others
+            .iter()
+            .all(|other| distance(bits) < *other || (distance(bits) == *other && bits & 1 == 0));
+        if is_nearest {
             return float(read, format!("{read}"), format!("{read:E}"));
         }
     }
