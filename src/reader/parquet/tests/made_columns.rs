@@ -6,6 +6,7 @@
     reason = "judges of columns that may be faulty, and of those that can't"
 )]
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder, StringDictionaryBuilder};
@@ -420,14 +421,19 @@ fn half(bits: u16) -> Expected {
         let text = format!("{value:.places$e}");
         let read: f64 = text.parse().unwrap();
         let distance = |bits: u16| (Half::from_bits(bits).to_f64() - read).abs();
-        let beside = |bits: u16| match Half::from_bits(bits).to_f64().is_finite() {
-            true => distance(bits),
-            false => (65_536.0 - read.abs()).abs(),
+        let beside = |bits: u16| {
+            if Half::from_bits(bits).to_f64().is_finite() {
+                distance(bits)
+            } else {
+                (65_536.0 - read.abs()).abs()
+            }
         };
         let others = [beside(bits.wrapping_sub(1)), beside(bits + 1)];
-        let is_nearest = others
-            .iter()
-            .all(|other| distance(bits) < *other || (distance(bits) == *other && bits & 1 == 0));
+        let is_nearest = others.iter().all(|other| match distance(bits).total_cmp(other) {
+            Ordering::Less => true,
+            Ordering::Equal => bits & 1 == 0,
+            Ordering::Greater => false,
+        });
         if is_nearest {
             return float(read, format!("{read}"), format!("{read:E}"));
         }
