@@ -7,6 +7,7 @@
 #   benches/load.sh insert       insert without any key column, unpaced
 #   benches/load.sh small        100 rows: from the org being done to the end
 #   benches/load.sh memory       peak memory, 1 million and 10 million rows
+#   benches/load.sh size         peak memory, a source of 100 MB and one of 10 GB
 #   benches/load.sh slow-link    with --compress-upload and without, on a slow line
 #
 # ROWS (1000000), RUNS (5), LANES (4), SPEED (100000, rows a second of the paced
@@ -207,6 +208,33 @@ memory)
         stop_org
         rm -rf "$work/org"
         echo "$count rows, $(stat -c %s "$source") bytes: $took (wall s, CPU s, peak MiB)"
+    done
+    ;;
+size)
+    mkdir -p "$work/on-disk"
+    # Each row has 2,000 characters that aren't sent: of 10 GB everything is
+    # read and stands in the result files, and the org's disk is spared.
+    for count in 45000 4500000; do
+        # Columns without line breaks, so that a line is a record.
+        source="$work/wide-$count.csv"
+        "$bulkhaul" generate --object Account --rows "$count" --quiet \
+            --columns Legacy_Id__c,Name,Industry,AnnualRevenue,NumberOfEmployees,Website,Active__c,BillingCity,Score__c |
+            awk 'BEGIN {for (i = 0; i < 200; i++) text = text "0123456789"}
+                NR == 1 {print $0 ",Remark"; next} {print $0 "," text}' >"$source"
+        org_dir="$work/org" fast="$work/on-disk"
+        # Small files make small chunks; with the same chunks it is the same.
+        for chunks in "" "--chunk-rows 10000"; do
+            rm -rf "$org_dir"
+            start_org
+            # shellcheck disable=SC2086 # a flag and its value
+            client "${upsert[@]}" --map 'Remark=' $chunks
+            stop_org
+            results="$(stat -c %s "$fast"/runs/*/success.csv)"
+            echo "$count rows, $(stat -c %s "$source") bytes, $results in success.csv${chunks:+, $chunks}:" \
+                "$took (wall s, CPU s, peak MiB)"
+            rm -rf "$org_dir" "$fast/runs"
+        done
+        rm "$source"
     done
     ;;
 slow-link)

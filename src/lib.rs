@@ -17,6 +17,7 @@
 //! | [`uploader`] | a chunk to a closed job |
 //! | [`poller`] | a closed job to its terminal state |
 //! | [`reconciler`] | results back to source rows, with the proof |
+//! | [`exporter`] | query results to typed files, manifest, verification |
 //! | [`ledger`] | the durable memory of a run |
 //! | [`pipeline`] | the stages wired up |
 //! | [`report`] | the summary of a run |
@@ -27,6 +28,7 @@
 pub mod chunker;
 pub mod cli;
 pub mod domain;
+pub mod exporter;
 pub mod generator;
 pub mod grouper;
 pub mod ledger;

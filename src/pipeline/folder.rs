@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::rows::private_file;
+
 /// Names inside a run folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -159,15 +161,6 @@ impl RunFolder {
     pub fn discard(self) {
         let _ = std::fs::remove_dir_all(self.path);
     }
-}
-
-/// Makes a file anew that only the user may read (I8).
-pub(super) fn private_file(path: &Path) -> io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// As [`private_file`], for a writer that reports no path of its own: its

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::LoadRequest;
-use super::folder::private_file;
 use super::grouping::{self, Grouped, Grouping, GroupingError};
 use super::original::Names;
 use super::planner::{chunker_options, in_order};
@@ -20,7 +19,7 @@ use crate::domain::{
 };
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::reader::Source;
-use crate::rows::{RowNames as _, SourceError, SourceRows as _};
+use crate::rows::{RowNames as _, SourceError, SourceRows as _, private_file};
 use crate::salesforce::{CallError, Limits, Org};
 use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
 

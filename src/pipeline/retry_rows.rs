@@ -12,7 +12,6 @@ use std::sync::Arc;
 use super::RunFolder;
 use super::corrections::{Corrected, CorrectionError, Corrections};
 use super::derived::Derived;
-use super::folder::private_file;
 use super::original::Names;
 use super::resume::OpenRun;
 use super::retried::RetriedRows;
@@ -24,7 +23,7 @@ use crate::reader::Source;
 use crate::reconciler::{MergedOutcomes, OutcomeError, SourceOrder};
 use crate::rows::{
     Cells, Dialect, RawBatch, RawRecord, RowMapWriter, RowStream as _, SourceRows as _, Stretch,
-    write_record,
+    private_file, write_record,
 };
 use crate::transformer::Plan;
 

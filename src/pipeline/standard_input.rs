@@ -5,9 +5,8 @@ use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::RunFolder;
-use super::folder::private_file;
 use crate::reader::{Source, SourceOptions};
-use crate::rows::{SourceError, TemporaryFolder};
+use crate::rows::{SourceError, TemporaryFolder, private_file};
 
 /// What it is called in `bulkhaul__Source`.
 const STANDARD_INPUT: &str = "stdin";

@@ -7,11 +7,13 @@
 //! trailer  what the kind of file says, xxh3-64 of all before it u64
 //! ```
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3Default;
+
+use super::{private_file, sync_folder};
 
 /// Bytes of the header.
 pub(super) const HEADER_BYTES: u64 = 16;
@@ -39,14 +41,7 @@ impl CheckedWriter {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let temporary = PathBuf::from(name);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let file = options.open(&temporary)?;
+        let file = private_file(&temporary)?;
         let mut writer = CheckedWriter {
             out: Some(BufWriter::with_capacity(BUFFER, file)),
             hash: Box::default(),
@@ -88,19 +83,6 @@ impl Drop for CheckedWriter {
             let _ = std::fs::remove_file(&self.temporary);
         }
     }
-}
-
-/// Makes the names in a file's folder survive a power cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// A file found whole.

@@ -23,6 +23,12 @@ pub struct Downloaded {
     pub bytes: u64,
 }
 
+/// A body that arrived whole, and some headers that came with it.
+pub(super) struct Streamed<const N: usize> {
+    pub(super) downloaded: Downloaded,
+    pub(super) headers: [Option<String>; N],
+}
+
 /// Pieces received ahead of the disk. The transport's pieces are at most some
 /// hundred KiB, so this stays within a few MiB a lane.
 const AHEAD: usize = 8;
@@ -54,21 +60,34 @@ impl Connection {
         call: &Call<'_>,
         open: &OpenTarget,
     ) -> Result<Downloaded, CallError> {
+        Ok(self.download_with(call, open, []).await?.downloaded)
+    }
+
+    /// As [`Self::download`], with headers of the reply, by their names in
+    /// small letters.
+    pub(super) async fn download_with<const N: usize>(
+        &self,
+        call: &Call<'_>,
+        open: &OpenTarget,
+        headers: [&str; N],
+    ) -> Result<Streamed<N>, CallError> {
         let mut retry = Retry::start_long(&self.policy, &self.events);
         loop {
-            match self.download_once(call, open).await {
+            match self.download_once(call, open, headers).await {
                 Ok(done) => return Ok(done),
                 Err(error) => retry.again(error, call.repeatable).await?,
             }
         }
     }
 
-    async fn download_once(
+    async fn download_once<const N: usize>(
         &self,
         call: &Call<'_>,
         open: &OpenTarget,
-    ) -> Result<Downloaded, CallError> {
+        headers: [&str; N],
+    ) -> Result<Streamed<N>, CallError> {
         let mut incoming = self.attempt(call).await?;
+        let headers = headers.map(|name| incoming.header(name).map(str::to_owned));
         let (to_disk, mut pieces) = mpsc::channel::<Bytes>(AHEAD);
         let open = Arc::clone(open);
         let mut unpacker = incoming.unpacker();
@@ -108,7 +127,7 @@ impl Connection {
         }
         drop(to_disk);
         match writer.await {
-            Ok(Ok(bytes)) => Ok(Downloaded { bytes }),
+            Ok(Ok(bytes)) => Ok(Streamed { downloaded: Downloaded { bytes }, headers }),
             Ok(Err(Trouble::Disk(error))) => Err(local(error)),
             Ok(Err(Trouble::Body(fault))) => Err(call.fault(fault)),
             Err(stopped) => Err(local(io::Error::other(stopped))),

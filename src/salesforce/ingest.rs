@@ -300,7 +300,7 @@ fn locator_of(url: &str) -> Option<String> {
 }
 
 /// Undoes percent-encoding; what is no such encoding stays as it is.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

@@ -287,6 +287,20 @@ async fn an_upload_that_breaks_leaves_its_job_aborted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_vanished_before_its_upload_is_made_anew() {
+    let gone =
+        || Act::Answer(404, vec![], br#"[{"errorCode":"NOT_FOUND","message":"gone"}]"#.to_vec());
+    let stage = stage(move |want, n| match (want, n) {
+        (Want::Upload | Want::Abort, 0) => Twist::Instead(gone()),
+        _ => Twist::None,
+    })
+    .await;
+    let closed = stage.uploader.upload(&chunk()).await.unwrap();
+    assert_eq!(closed.job, "7501");
+    assert_eq!(stage.attempts(), [S::GivenUp, S::Closed]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unanswered_create_is_left_alone_and_exactly_one_job_is_closed() {
     let stage = stage(|want, n| match (want, n) {
         (Want::Create, 0) => Twist::DoneBut(Act::HangUp),

@@ -386,7 +386,10 @@ impl<'a> Attempt<'a> {
         }
         // A body that can't be read here won't be readable for another job.
         let local = error.kind == Kind::Local;
-        if !local && (error.is_transient() || !error.certainly_did_not_happen()) {
+        // A job that is gone before its close processed nothing.
+        let may_go_again =
+            error.is_transient() || !error.certainly_did_not_happen() || error.says_no_such_job();
+        if !local && may_go_again {
             return Err(Unclosed::TryAgain { attempt: self.number, error, lost: false });
         }
         Err(self.over(error))

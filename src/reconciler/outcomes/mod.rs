@@ -22,9 +22,8 @@
 mod reader;
 mod writer;
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::domain::{Fate, MatchTier, RowNumber, Tally};
 
@@ -164,31 +163,6 @@ fn tier_of(code: u8) -> Result<Option<MatchTier>, ()> {
         None => Ok(None),
         Some(at) => TIERS.get(usize::from(at)).copied().map(Some).ok_or(()),
     }
-}
-
-/// Makes a file that only its owner may read; one that is there is emptied.
-pub(super) fn private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
-}
-
-/// Makes the names in a file's folder survive a power cut.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What is written is read; damage is noticed.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use tempfile::TempDir;
 

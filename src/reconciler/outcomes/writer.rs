@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::domain::{RowNumber, RowOutcome, Tally};
+use crate::rows::{private_file, sync_folder};
 
 use super::{
     BUFFER, END, HAS_ERROR, HAS_ID, MAGIC, MAX_TEXT_BYTES, MAX_TEXTS, OutcomeError, OutcomeSummary,
-    VERSION, fate_code, private, sync_folder, tier_code, varint,
+    VERSION, fate_code, tier_code, varint,
 };
 
 /// Writes an outcome file. Dropped without [`OutcomeWriter::finish`] it leaves
@@ -40,7 +41,7 @@ impl OutcomeWriter {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let temporary = PathBuf::from(name);
-        let file = private(&temporary).map_err(|source| OutcomeError::Io {
+        let file = private_file(&temporary).map_err(|source| OutcomeError::Io {
             path: temporary.clone(),
             action: "made",
             source,

@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Fate, RowNumber, RowOutcome, RowPlace, Tally};
 use crate::rows::{
-    Cells, Dialect, RawBatch, RawRecord, RowFault, SourceError, SourceRows, Stretch, write_cell,
+    Cells, Dialect, RawBatch, RawRecord, RowFault, SourceError, SourceRows, Stretch, private_file,
+    sync_folder, write_cell,
 };
 
-use super::outcomes::{OutcomeError, private, sync_folder};
+use super::outcomes::OutcomeError;
 
 /// One of the result files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -229,7 +230,7 @@ impl ResultFiles {
         if let Some(file) = place {
             return Ok(file);
         }
-        let file = private(&path).map_err(io)?;
+        let file = private_file(&path).map_err(io)?;
         let mut pending = Vec::with_capacity(BUFFER + BUFFER / 8);
         pending.extend_from_slice(kind.columns().as_bytes());
         for column in &self.shown {

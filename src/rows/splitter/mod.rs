@@ -87,6 +87,8 @@ struct Format {
     columns: Option<u32>,
     /// Whether the service's limits on lengths apply.
     limits: bool,
+    /// Whether a NUL byte is a character like any other.
+    nul_bytes: bool,
 }
 
 /// What was cut from a piece of text.
@@ -117,6 +119,7 @@ impl<R: Read> RecordSplitter<R> {
                 quote: dialect.quote,
                 columns,
                 limits: true,
+                nul_bytes: false,
             },
             next_row: first_row,
             offset,
@@ -134,6 +137,13 @@ impl<R: Read> RecordSplitter<R> {
     #[must_use]
     pub fn without_limits(mut self) -> Self {
         self.format.limits = false;
+        self
+    }
+
+    /// Takes NUL bytes for characters: an org's own values may hold them.
+    #[must_use]
+    pub fn with_nul_bytes(mut self) -> Self {
+        self.format.nul_bytes = true;
         self
     }
 
@@ -331,7 +341,7 @@ impl<R: Read> RecordSplitter<R> {
             return Ok(());
         }
         let row = self.next_row.plus(index as u64).0;
-        if let Some(nul) = memchr(0, &self.unsplit[at..at + size]) {
+        if let Some(nul) = self.nul_in(&self.unsplit[at..at + size]) {
             return Err(self.nul_byte(row, at + nul));
         }
         Err(SourceError::RecordTooLarge {
@@ -344,7 +354,7 @@ impl<R: Read> RecordSplitter<R> {
 
     /// Looks for NUL bytes and for what is not UTF-8 in whole records.
     fn check_text(&self, data: &[u8], records: &mut [RawRecord]) -> Result<(), SourceError> {
-        if let Some(nul) = memchr(0, data) {
+        if let Some(nul) = self.nul_in(data) {
             let index = records.partition_point(|record| record.next as usize <= nul);
             return Err(self.nul_byte(self.next_row.plus(index as u64).0, nul));
         }
@@ -368,13 +378,18 @@ impl<R: Read> RecordSplitter<R> {
         Ok(())
     }
 
+    /// The first NUL byte that says the text is none.
+    fn nul_in(&self, data: &[u8]) -> Option<usize> {
+        if self.format.nul_bytes { None } else { memchr(0, data) }
+    }
+
     fn nul_byte(&self, row: u64, at: usize) -> SourceError {
         SourceError::NulByte { path: self.path.clone(), row, offset: self.offset + at as u64 }
     }
 
     /// Says why the text ends within a record: a quote is open.
     fn unclosed(&self) -> SourceError {
-        if let Some(nul) = memchr(0, &self.unsplit) {
+        if let Some(nul) = self.nul_in(&self.unsplit) {
             return self.nul_byte(self.next_row.0, nul);
         }
         SourceError::UnclosedQuote {

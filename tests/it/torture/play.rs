@@ -285,9 +285,8 @@ fn may_end_like_this(scenario: &Scenario, said: &Said) {
     let error = summary["error"]["code"].as_str().unwrap_or_default();
     let explained = match said.code {
         4 => true,
-        // The org refused a job as a whole, or eight days went by between two
-        // calls for a job that was still Open.
-        1 => scenario.has("job-invalid") || (scenario.purge && error == "org-refused"),
+        // The org refused a job as a whole.
+        1 => scenario.has("job-invalid"),
         // Before anything was done: the org didn't answer.
         2 => ["unreachable", "org-refused", "login"].contains(&error),
         _ => false,

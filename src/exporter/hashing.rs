@@ -1,0 +1,67 @@
+//! What is written, counted and digested on its way.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use ring::digest::{Context, SHA256};
+
+/// Writes through, and knows the SHA-256 of all that went by.
+pub(super) struct Hashing<W> {
+    inner: W,
+    context: Context,
+    bytes: u64,
+}
+
+impl<W: Write> Hashing<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Hashing { inner, context: Context::new(&SHA256), bytes: 0 }
+    }
+
+    /// Bytes written so far.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What it wrote to, the bytes, and their digest in hex.
+    pub(super) fn finish(self) -> (W, u64, String) {
+        (self.inner, self.bytes, hex(self.context.finish().as_ref()))
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(text)?;
+        self.context.update(&text[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The SHA-256 of what is read, in hex, and how many bytes it was.
+pub(super) fn digest(mut read: impl io::Read) -> io::Result<(u64, String)> {
+    let mut context = Context::new(&SHA256);
+    let mut buffer = vec![0; 256 << 10];
+    let mut bytes = 0;
+    loop {
+        match read.read(&mut buffer) {
+            Ok(0) => return Ok((bytes, hex(context.finish().as_ref()))),
+            Ok(got) => {
+                context.update(&buffer[..got]);
+                bytes += got as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

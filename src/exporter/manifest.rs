@@ -1,0 +1,174 @@
+//! What lies in an archive: `manifest.json`, written when the export is done.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::ExportError;
+use super::column::{Column, ColumnKind, type_word};
+use super::output::{FileFacts, Format, OutputOptions};
+
+/// Name of the manifest in an archive's folder.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// The version of the manifest's form; fields are added, never renamed.
+pub const VERSION: u32 = 1;
+
+/// The manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub manifest_version: u32,
+    /// The program that wrote it.
+    pub written_by: String,
+    /// The run that made it.
+    pub run_id: String,
+    /// Where the records came from.
+    pub org: ManifestOrg,
+    /// API version of all calls.
+    pub api_version: String,
+    /// When the export began.
+    pub started_at: String,
+    /// When it was done.
+    pub finished_at: String,
+    /// What the files are.
+    pub format: Format,
+    /// How they were made.
+    pub options: OutputOptions,
+    /// The objects, in the order they were exported in.
+    pub objects: Vec<ManifestObject>,
+    /// What the user who exported can't see, as far as the org tells.
+    pub not_seen: Vec<String>,
+}
+
+/// The org an archive is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestOrg {
+    /// Organization id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Instance URL.
+    pub url: String,
+    /// Login name of the user.
+    pub username: String,
+    /// Whether it is a production org.
+    pub production: bool,
+}
+
+/// An object of an archive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestObject {
+    /// API name.
+    pub object: String,
+    /// The query, as it was asked.
+    pub soql: String,
+    /// Whether deleted records were asked for.
+    pub deleted: bool,
+    /// The query jobs.
+    pub jobs: Vec<String>,
+    /// The org's clock when the export of it began: what changed later may be
+    /// missing.
+    pub watermark: Option<String>,
+    /// The columns of its files.
+    pub columns: Vec<ManifestColumn>,
+    /// Fields left out, and why.
+    pub left_out: Vec<LeftOut>,
+    /// Records in its files.
+    pub rows: u64,
+    /// Records by the org's own count of its jobs.
+    pub rows_by_jobs: u64,
+    /// What `COUNT()` said before and after, if it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+    /// Values that had no place in their column.
+    pub unfit_values: u64,
+    /// Its files, in order.
+    pub files: Vec<FileFacts>,
+    /// Its description as the org gave it, relative to the archive.
+    pub description: Option<String>,
+}
+
+/// What the org counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Before the export.
+    pub before: u64,
+    /// After it.
+    pub after: u64,
+}
+
+/// A column of an object's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestColumn {
+    /// Its name.
+    pub name: String,
+    /// How its values are kept.
+    #[serde(flatten)]
+    pub kind: ColumnKind,
+    /// The field's type, by describe; empty if it isn't known.
+    pub field_type: String,
+    /// The field's label.
+    pub label: String,
+}
+
+impl From<&Column> for ManifestColumn {
+    fn from(column: &Column) -> Self {
+        let field = column.field.as_ref();
+        ManifestColumn {
+            name: column.name.clone(),
+            kind: column.kind,
+            field_type: field.map(|field| type_word(field.field_type)).unwrap_or_default(),
+            label: field.map(|field| field.label.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A field that is not in the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub field: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Manifest {
+    /// Reads the manifest of an archive.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`], [`ExportError::Manifest`].
+    pub fn read(archive: &Path) -> Result<Self, ExportError> {
+        let path = archive.join(FILE_NAME);
+        let text = std::fs::read(&path).map_err(ExportError::io(&path, "read"))?;
+        serde_json::from_slice(&text).map_err(|source| ExportError::Manifest { path, source })
+    }
+
+    /// Writes it into an archive: whole, or not at all.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub fn write(&self, archive: &Path) -> Result<(), ExportError> {
+        write_json(&archive.join(FILE_NAME), &serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+/// Writes JSON for people and machines: whole, or not at all.
+///
+/// # Errors
+/// [`ExportError::Io`].
+pub fn write_json(path: &Path, value: &Json) -> Result<(), ExportError> {
+    use std::io::Write as _;
+    let on_the_way = path.with_extension("json.incomplete");
+    let write = || -> std::io::Result<()> {
+        let mut file = crate::rows::private_file(&on_the_way)?;
+        let mut text = serde_json::to_vec_pretty(value)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        file.sync_all()?;
+        std::fs::rename(&on_the_way, path)?;
+        crate::rows::sync_folder(path)
+    };
+    write().map_err(ExportError::io(path, "written"))
+}
