@@ -5,7 +5,7 @@ use clap::Args;
 use super::load::{broke_off, signals, summary};
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal};
-use super::{CliError, Context, Exit, org, run_name};
+use super::{CliError, Context, Exit, export, org, run_name};
 use crate::pipeline::{self, OpenRun, Overrides, Stop};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
@@ -32,6 +32,9 @@ pub struct AbortArgs {
 pub(super) fn run(args: AbortArgs, context: &Context) -> Result<Exit, CliError> {
     let folder = pipeline::resolve(&context.global.runs_dir, Some(&args.run))
         .map_err(|error| run_name::refusal(&error))?;
+    if export::is_export(&folder) {
+        return export::abort(&folder, context);
+    }
     let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
     open.check_unfinished().map_err(|error| refusal(&error, &folder))?;
     let context = &as_the_run_began(context, &open);
@@ -72,11 +75,10 @@ async fn go(
     progress.clear();
     let run = &resumable.stored().run;
     let question = format!(
-        "Abort run {} ({} {} in {}): {} of {} have no outcome yet. It can't be resumed after \
+        "Abort run {} ({} in {}): {} of {} have no outcome yet. It can't be resumed after \
          that. Go on?",
         run.id,
-        run.operation,
-        run.object,
+        run.what(),
         run.org.name,
         resumable.rows_left(),
         count(resumable.account().tally.read, "row"),

@@ -5,6 +5,7 @@ mod abort;
 mod context;
 mod describe;
 mod error;
+mod export;
 mod generate;
 mod head;
 mod limits;
@@ -27,6 +28,7 @@ mod runs;
 mod source_args;
 mod source_files;
 mod table;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -63,6 +65,10 @@ pub enum Command {
     Load(Box<load::LoadArgs>),
     /// Show what a source is taken for, before anyone loads it
     Head(head::HeadArgs),
+    /// Export whole objects to typed Parquet, CSV or JSON Lines
+    Export(Box<export::ExportArgs>),
+    /// Check the files of an archive against its manifest
+    Verify(verify::VerifyArgs),
     /// Go on with a run that was interrupted, killed or detached
     Resume(resume::ResumeArgs),
     /// Make a new run of the rows of a run that did not succeed
@@ -125,6 +131,8 @@ pub fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
         Command::Head(args) => head::run(&args, &context),
+        Command::Export(args) => export::run(*args, &context),
+        Command::Verify(args) => verify::run(&args, &context),
         Command::Resume(args) => resume::run(args, &context),
         Command::Retry(args) => retry::run(&args, &context),
         Command::Abort(args) => abort::run(args, &context),

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{CliError, Context, Exit, run_name};
+use super::{CliError, Context, Exit, export, run_name};
 use crate::domain::error_chain;
 use crate::ledger::{FILE_NAME, Ledger, LedgerError};
 use crate::pipeline::{
@@ -65,6 +65,11 @@ struct Told {
 }
 
 pub(super) fn run(args: ReportArgs, context: &Context) -> Result<Exit, CliError> {
+    if let Ok(folder) = resolve(&context.global.runs_dir, args.run.as_deref())
+        && export::is_export(&folder)
+    {
+        return export::report(&folder, context);
+    }
     let told = find(args.run.as_deref(), context)?;
     if context.global.json {
         context.print_json(&told.json)?;

@@ -8,7 +8,7 @@ use clap::Args;
 use super::context::ProgressView;
 use super::load::{broke_off, parse_duration, parse_percent, signals, summary};
 use super::progress::{self, Progress};
-use super::{CliError, Context, Exit, org, run_name};
+use super::{CliError, Context, Exit, export, org, run_name};
 use crate::domain::{Event, FailureLimit, error_chain};
 use crate::pipeline::{
     self, LoadError, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RunNameError,
@@ -83,6 +83,9 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
         },
     };
     let folder = found.map_err(|error| run_name::refusal(&error))?;
+    if export::is_export(&folder) {
+        return export::resume(&folder, args.parallel, args.max_wait, context);
+    }
     let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
     let disputed = open.disputed().map_err(|error| refusal(&error, &folder))?;
     match open.check_unfinished() {
@@ -199,8 +202,12 @@ fn banner(resumable: &Resumable) -> String {
     let tally = resumable.account().tally;
     let mut lines = vec![
         format!(
-            "resume {}: {} {} in {} ({}) as {}",
-            run.id, run.operation, run.object, run.org.name, run.org.id, run.org.username
+            "resume {}: {} in {} ({}) as {}",
+            run.id,
+            run.what(),
+            run.org.name,
+            run.org.id,
+            run.org.username
         ),
         format!(
             "  {} read so far, {} settled, {} not yet",

@@ -12,7 +12,7 @@ use super::load::{
 };
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal as run_refusal};
-use super::{CliError, Context, Exit, org, run_name};
+use super::{CliError, Context, Exit, export, org, run_name};
 use crate::chunker::Duplicates;
 use crate::domain::{Event, FailureLimit, error_chain};
 use crate::pipeline::{self, CorrectionError, OpenRun, RetryError, RetryWish, RunFolder, Stop};
@@ -88,6 +88,9 @@ impl RetryArgs {
 pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError> {
     let folder = pipeline::resolve(&context.global.runs_dir, Some(&args.run))
         .map_err(|error| run_name::refusal(&error))?;
+    if export::is_export(&folder) {
+        return Err(export::for_loads_only("retry", &folder));
+    }
     let parent = OpenRun::open(&folder).map_err(|error| run_refusal(&error, &folder))?;
     // Made by the opening, and not wanted here.
     parent.folder().tidy();

@@ -183,7 +183,7 @@ fn listed(runs: &[RunEntry], fitted: bool) -> comfy_table::Table {
             record.id.clone(),
             run.state.as_str().to_owned(),
             record.started_at.strftime("%Y-%m-%d %H:%M").to_string(),
-            format!("{} {}", record.operation, record.object),
+            record.what(),
             format!("{}{org}", record.org.name),
             sources.join(", "),
         ];

@@ -64,7 +64,7 @@ pub struct TypeOptions {
 }
 
 /// A column of a result.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name in the result: the path as it was queried.
     pub name: String,

@@ -38,8 +38,8 @@ pub struct Manifest {
     pub options: OutputOptions,
     /// The objects, in the order they were exported in.
     pub objects: Vec<ManifestObject>,
-    /// What the user who exported can't see, as far as the org tells.
-    pub not_seen: Vec<String>,
+    /// Objects that can't be exported, and why.
+    pub not_exported: Vec<LeftOut>,
 }
 
 /// The org an archive is of.
@@ -62,6 +62,8 @@ pub struct ManifestOrg {
 pub struct ManifestObject {
     /// API name.
     pub object: String,
+    /// Folder of its files.
+    pub folder: String,
     /// The query, as it was asked.
     pub soql: String,
     /// Whether deleted records were asked for.

@@ -146,10 +146,10 @@ fn strangers(archive: &Path, manifest: &Manifest) -> Vec<Finding> {
     let extension = format!(".{}", manifest.format.extension(manifest.options.packing));
     let mut findings = Vec::new();
     for object in &manifest.objects {
-        let Ok(entries) = std::fs::read_dir(archive.join(&object.object)) else { continue };
+        let Ok(entries) = std::fs::read_dir(archive.join(&object.folder)) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let path = format!("{}/{name}", object.object);
+            let path = format!("{}/{name}", object.folder);
             if name.ends_with(&extension) && !known.contains(path.as_str()) {
                 let what = "the manifest doesn't know it".to_owned();
                 findings.push(Finding { file: path, what });

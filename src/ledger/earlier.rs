@@ -37,7 +37,7 @@ impl EarlierRun {
     /// Whether a new load of the same source must be refused unless the user
     /// asks for it: an unfinished run, or for an insert a finished one.
     pub fn forbids_another(&self) -> bool {
-        self.is_unfinished() || self.run.run.operation == Operation::Insert
+        self.is_unfinished() || self.run.run.operation == Some(Operation::Insert)
     }
 }
 
@@ -83,8 +83,8 @@ pub fn find_earlier(
                     .iter()
                     .flat_map(|source| std::iter::once(original(source)).chain(files_of(source)))
                     .any(|known| sources.contains(&known));
-                let same_target =
-                    run.run.object.eq_ignore_ascii_case(object) && run.run.operation == operation;
+                let same_target = run.run.object.eq_ignore_ascii_case(object)
+                    && run.run.operation == Some(operation);
                 if same_org && same_source && same_target {
                     earlier.runs.push(EarlierRun { folder, run, tally });
                 }

@@ -23,6 +23,7 @@
 
 mod earlier;
 mod error;
+mod export;
 mod file;
 mod lock;
 mod read;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use earlier::{Earlier, EarlierRun, SourceIdentity, find_earlier};
 pub use error::LedgerError;
+pub use export::{ExportFile, ExportObject, ExportPart, PartState};
 pub use file::Ledger;
 pub use lock::{RunLock, is_worked_on};
 pub use records::{
@@ -44,6 +46,9 @@ pub use records::{
     StoredAttempt, StoredChunk, StoredRun,
 };
 pub use shared::SharedLedger;
+
+/// What stands for the operation of an export.
+const QUERY: &str = "query";
 
 /// Name of the ledger in a run's folder.
 pub const FILE_NAME: &str = "ledger.sqlite";

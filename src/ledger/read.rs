@@ -7,8 +7,8 @@ use super::file::Ledger;
 use super::write::stored;
 use super::{
     AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, ChunkState, FileRecord, JobError,
-    LedgerError, NoteRecord, OrgRecord, RunEnd, RunRecord, RunStatus, SourceRecord, StepTimes,
-    StoredAttempt, StoredChunk, StoredRun,
+    LedgerError, NoteRecord, OrgRecord, QUERY, RunEnd, RunRecord, RunStatus, SourceRecord,
+    StepTimes, StoredAttempt, StoredChunk, StoredRun,
 };
 use crate::domain::{AttemptState, LineEnding, RowNumber, RowRanges, Tally};
 
@@ -177,7 +177,10 @@ fn stored_run(row: &Row<'_>) -> Result<StoredRun, LedgerError> {
         },
         api_version: get(row, "api_version")?,
         object: get(row, "object")?,
-        operation: word("run.operation", &operation, |text| text.parse().ok())?,
+        operation: match operation.as_str() {
+            QUERY => None,
+            word_of => Some(word("run.operation", word_of, |text| text.parse().ok())?),
+        },
         external_id: get(row, "external_id")?,
         started_at: time("run.started_at", row, "started_at")?,
         parent_run: get(row, "parent_run")?,
@@ -326,7 +329,10 @@ pub(super) fn word<T>(
     known(text).ok_or_else(|| LedgerError::Corrupt { what, value: text.to_owned() })
 }
 
-fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &'static str) -> Result<T, LedgerError> {
+pub(super) fn get<T: rusqlite::types::FromSql>(
+    row: &Row<'_>,
+    column: &'static str,
+) -> Result<T, LedgerError> {
     // The row is in memory already: only a value of another type fails.
     row.get(column).map_err(|error| LedgerError::Corrupt { what: column, value: error.to_string() })
 }
@@ -345,13 +351,16 @@ fn later<T: rusqlite::types::FromSql>(
     }
 }
 
-fn number(row: &Row<'_>, column: &'static str) -> Result<u64, LedgerError> {
+pub(super) fn number(row: &Row<'_>, column: &'static str) -> Result<u64, LedgerError> {
     let value: i64 = get(row, column)?;
     u64::try_from(value)
         .map_err(|_| LedgerError::Corrupt { what: column, value: value.to_string() })
 }
 
-fn optional_number(row: &Row<'_>, column: &'static str) -> Result<Option<u64>, LedgerError> {
+pub(super) fn optional_number(
+    row: &Row<'_>,
+    column: &'static str,
+) -> Result<Option<u64>, LedgerError> {
     let value: Option<i64> = get(row, column)?;
     match value {
         None => Ok(None),
@@ -373,7 +382,7 @@ fn optional_time(
     text.map(|text| word(what, &text, |text| text.parse().ok())).transpose()
 }
 
-fn json<T: serde::de::DeserializeOwned>(
+pub(super) fn json<T: serde::de::DeserializeOwned>(
     what: &'static str,
     row: &Row<'_>,
     column: &'static str,

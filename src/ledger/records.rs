@@ -40,14 +40,22 @@ pub struct RunRecord {
     pub api_version: String,
     /// API name of the object.
     pub object: String,
-    /// What the jobs do.
-    pub operation: Operation,
+    /// What the jobs do; `None` for an export, whose jobs change nothing.
+    pub operation: Option<Operation>,
     /// External id field of an upsert.
     pub external_id: Option<String>,
     /// When it began.
     pub started_at: Timestamp,
     /// The run whose rows this one retries.
     pub parent_run: Option<String>,
+}
+
+impl RunRecord {
+    /// What the run does, in two words: `insert Account`, `export Account`.
+    pub fn what(&self) -> String {
+        let verb = self.operation.map_or("export", Operation::as_str);
+        format!("{verb} {}", self.object)
+    }
 }
 
 /// How a run ended; the words of summary.json.

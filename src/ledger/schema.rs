@@ -136,6 +136,49 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (source, number)
     ) STRICT, WITHOUT ROWID;
     ",
+    // 4: exports.
+    "
+    CREATE TABLE export_object (
+        number          INTEGER PRIMARY KEY,
+        object          TEXT NOT NULL,
+        folder          TEXT NOT NULL,
+        soql            TEXT NOT NULL,
+        all_records     INTEGER NOT NULL,
+        about           TEXT NOT NULL,
+        columns         TEXT,
+        end             TEXT
+    ) STRICT;
+
+    CREATE TABLE export_part (
+        object          INTEGER NOT NULL REFERENCES export_object (number),
+        part            INTEGER NOT NULL,
+        soql            TEXT NOT NULL,
+        job_id          TEXT,
+        state           TEXT NOT NULL
+            CHECK (state IN ('planned', 'creating', 'created', 'complete', 'written')),
+        records         INTEGER,
+        PRIMARY KEY (object, part)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE export_page (
+        object          INTEGER NOT NULL,
+        part            INTEGER NOT NULL,
+        page            INTEGER NOT NULL,
+        locator         TEXT,
+        PRIMARY KEY (object, part, page)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE export_file (
+        object          INTEGER NOT NULL,
+        part            INTEGER NOT NULL,
+        number          INTEGER NOT NULL,
+        facts           TEXT NOT NULL,
+        page            INTEGER NOT NULL,
+        record          INTEGER NOT NULL,
+        unfit           INTEGER NOT NULL,
+        PRIMARY KEY (object, part, number)
+    ) STRICT, WITHOUT ROWID;
+    ",
 ];
 
 /// Brings a file to the newest version, in one exclusive transaction: a crash

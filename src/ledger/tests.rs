@@ -31,7 +31,7 @@ fn run(id: &str, operation: Operation) -> RunRecord {
         },
         api_version: "66.0".to_owned(),
         object: "Account".to_owned(),
-        operation,
+        operation: Some(operation),
         external_id: Some("Legacy_Id__c".to_owned()),
         started_at: at(0),
         parent_run: None,

@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension as _, TransactionBehavior, named_params, params
 use super::file::Ledger;
 use super::read::word;
 use super::{
-    AttemptOutcomes, AttemptRecord, BodyKind, ChunkRecord, LedgerError, NoteRecord, RunEnd,
+    AttemptOutcomes, AttemptRecord, BodyKind, ChunkRecord, LedgerError, NoteRecord, QUERY, RunEnd,
     RunRecord, SourceRecord, StepDetail,
 };
-use crate::domain::{AttemptEvent, AttemptState, LineEnding, RowRanges, Tally, step};
+use crate::domain::{AttemptEvent, AttemptState, LineEnding, Operation, RowRanges, Tally, step};
 
 impl Ledger {
     pub(super) fn insert_run(&self, run: &RunRecord) -> Result<(), LedgerError> {
@@ -32,7 +32,7 @@ impl Ledger {
                     run.org.production,
                     run.api_version,
                     run.object,
-                    run.operation.as_str(),
+                    run.operation.map_or(QUERY, Operation::as_str),
                     run.external_id,
                     run.parent_run,
                     run.started_at.to_string(),

@@ -225,7 +225,7 @@ fn open_ledger(
             },
             api_version: prepared.org.api_version().to_string(),
             object: prepared.object.name.clone(),
-            operation: prepared.request.operation,
+            operation: Some(prepared.request.operation),
             external_id: prepared.plan.external_id.clone(),
             started_at: started,
             parent_run: parent,

@@ -23,6 +23,7 @@ mod corrections;
 mod derived;
 mod doubles;
 mod error;
+mod export;
 mod folder;
 mod grouping;
 mod judge;
@@ -56,6 +57,11 @@ pub use books::{JobReport, LoadEnd};
 pub use corrections::CorrectionError;
 pub use derived::{DerivedError, Origin, origin_of, original_path};
 pub use error::LoadError;
+pub use export::{
+    CountVerdict, ExportEnd, ExportRefusal, ExportRequest, ExportRunError, ExportTarget, ObjectEnd,
+    OpenExport, PreparedExport, PreparedObject, UNFIT_FILE, export, look_at_export, prepare_export,
+    resume_export,
+};
 pub use folder::RunFolder;
 pub use grouping::GroupingError;
 pub use load::load;

@@ -478,7 +478,7 @@ async fn jobs_that_may_be_ours(
             let created = job.created.clone().unwrap_or_default();
             let alike = job.state == JobState::Open
                 && job.object.eq_ignore_ascii_case(&stored.run.object)
-                && job.operation == stored.run.operation.as_str()
+                && stored.run.operation.is_some_and(|own| job.operation == own.as_str())
                 && job.created_by.as_deref().is_none_or(|by| by == org.identity().user_id);
             if alike && !known(&job.id) && near(&created) {
                 found.push(MaybeOurs { job: job.id, created });

@@ -217,7 +217,7 @@ mod tests {
             },
             api_version: String::new(),
             object: "Account".to_owned(),
-            operation: Operation::Insert,
+            operation: Some(Operation::Insert),
             external_id: None,
             started_at: at(second),
             parent_run: None,

@@ -268,13 +268,21 @@ impl Summary {
     /// # Errors
     /// [`SummaryError`] when the file system refuses.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, SummaryError> {
-        let path = folder.join(SUMMARY_FILE);
-        self.to_json()
-            .map_err(io::Error::other)
-            .and_then(|text| write_private(folder, &path, text.as_bytes()))
-            .map_err(|source| SummaryError { path: path.clone(), source })?;
-        Ok(path)
+        write_summary(self, folder)
     }
+}
+
+/// Writes any summary into a run's folder.
+pub(super) fn write_summary(
+    summary: &impl Serialize,
+    folder: &Path,
+) -> Result<PathBuf, SummaryError> {
+    let path = folder.join(SUMMARY_FILE);
+    serde_json::to_string_pretty(summary)
+        .map_err(io::Error::other)
+        .and_then(|text| write_private(folder, &path, format!("{text}\n").as_bytes()))
+        .map_err(|source| SummaryError { path: path.clone(), source })?;
+    Ok(path)
 }
 
 /// Rows a second with one decimal; 0 for a run too short to measure.
@@ -309,7 +317,10 @@ fn write_private(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Times with milliseconds: enough to order steps, short enough to read.
-fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn milliseconds<S: Serializer>(
+    time: &Timestamp,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 

@@ -109,7 +109,7 @@ fn record() -> (RunRecord, SourceRecord, ChunkRecord) {
         },
         api_version: "66.0".to_owned(),
         object: "Account".to_owned(),
-        operation: Operation::Insert,
+        operation: Some(Operation::Insert),
         external_id: None,
         started_at: Timestamp::now(),
         parent_run: None,

@@ -78,7 +78,7 @@ impl Facts {
                 production: run.org.production,
             },
             object: run.object.clone(),
-            operation: run.operation,
+            operation: resumable.request.operation,
             external_id: run.external_id.clone(),
             api_version: run.api_version.clone(),
             source: first_source(&resumable.request),

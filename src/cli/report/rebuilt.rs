@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::super::load::summary::origin;
 use super::super::source_files;
-use crate::domain::{REJECTED, Status, Tally};
+use crate::domain::{Operation, REJECTED, Status, Tally};
 use crate::ledger::{ChunkState, RunStatus, StoredAttempt, StoredChunk};
 use crate::pipeline::{
     Account, JobReport, RunEntry, RunState, file_parts, origin_of, original_path,
@@ -73,7 +73,8 @@ pub(super) fn summary(
             production: record.org.production,
         },
         object: record.object.clone(),
-        operation: record.operation,
+        // An export has an account of its own.
+        operation: record.operation.unwrap_or(Operation::Insert),
         external_id: record.external_id.clone(),
         api_version: record.api_version.clone(),
         started_at: record.started_at,

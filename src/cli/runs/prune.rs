@@ -116,7 +116,8 @@ impl<'a> Choice<'a> {
     /// What is lost with them.
     fn lost(&self) -> Vec<String> {
         let inserts =
-            self.go.iter().filter(|run| run.run.run.operation == Operation::Insert).count() as u64;
+            self.go.iter().filter(|run| run.run.run.operation == Some(Operation::Insert)).count()
+                as u64;
         let with_rows = self.go.iter().filter(|run| !run.tally.is_clean()).count() as u64;
         let mut lost = Vec::new();
         if inserts > 0 {
@@ -230,10 +231,9 @@ fn plan(choice: &Choice<'_>, sizes: &[u64]) -> String {
         let record = &run.run.run;
         let _ = writeln!(
             text,
-            "  {}  {} {} into {}, {}, {}",
+            "  {}  {} in {}, {}, {}",
             record.id,
-            record.operation,
-            record.object,
+            record.what(),
             printable(&record.org.name),
             count(run.tally.read, "row"),
             bytes(*size)

@@ -300,6 +300,7 @@ fn manifest(facts: FileFacts, options: OutputOptions) -> Manifest {
         options,
         objects: vec![ManifestObject {
             object: "Account".to_owned(),
+            folder: "Account".to_owned(),
             soql: "SELECT Id FROM Account".to_owned(),
             deleted: false,
             jobs: vec![],
@@ -313,6 +314,6 @@ fn manifest(facts: FileFacts, options: OutputOptions) -> Manifest {
             files: vec![facts],
             description: None,
         }],
-        not_seen: vec![],
+        not_exported: vec![],
     }
 }

@@ -43,7 +43,7 @@ impl Run {
             },
             api_version: "66.0".to_owned(),
             object: "Account".to_owned(),
-            operation: Operation::Upsert,
+            operation: Some(Operation::Upsert),
             external_id: None,
             started_at: now(),
             parent_run: None,

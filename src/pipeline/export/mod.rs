@@ -1,0 +1,43 @@
+//! An export: query jobs, their pages, files of records, and a manifest.
+//!
+//! ```text
+//! SOQL ─▶ query job ─▶ pages, `lanes` at a time ─▶ files, in order ─▶ manifest
+//!           │                 │                        │
+//!           └──── ledger ◀────┴────────────────────────┘
+//! ```
+//!
+//! What is durable is a file: when it is whole, the ledger knows it, and how
+//! far the part is with it. A page is fetched into a file of its own in the
+//! run's folder, counted against what the org says of it, and goes when its
+//! records are written; a run that died fetches again what no whole file
+//! holds, by the same locators, which stay good as long as the job exists.
+//!
+//! Disk: `lanes` pages wait at most. Memory: a few blocks of 1 MiB a core and
+//! the encoded row group of one file (I6).
+
+mod account;
+mod counts;
+mod error;
+mod manifest;
+mod open;
+mod pages;
+mod part;
+mod prepare;
+mod run;
+mod soql;
+mod write;
+
+pub use account::{ExportEnd, ObjectEnd, look_at_export};
+pub use counts::CountVerdict;
+pub use error::ExportRunError;
+pub use open::{OpenExport, resume_export};
+pub use prepare::{
+    ExportRefusal, ExportRequest, ExportTarget, PreparedExport, PreparedObject, prepare_export,
+};
+pub use run::export;
+
+/// Folder of the pages that are under way, in the run's folder.
+const PAGE_FOLDER: &str = "pages";
+
+/// File of the values that had no place in their columns, in the run's folder.
+pub const UNFIT_FILE: &str = "unfit.csv";
