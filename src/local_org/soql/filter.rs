@@ -360,11 +360,8 @@ impl Test {
         match self {
             Test::Text { operator, value: wanted, exact } => {
                 let Value::Text(text) = value else { return None };
-                let ordering = if *exact {
-                    text.cmp(wanted)
-                } else {
-                    fold(text).as_str().cmp(wanted)
-                };
+                let ordering =
+                    if *exact { text.cmp(wanted) } else { fold(text).as_str().cmp(wanted) };
                 Some(ordered(*operator, ordering))
             }
             Test::Like(pattern) => {

@@ -89,9 +89,7 @@ pub(crate) fn each_match(
 pub(crate) fn natural_order(plan: &Plan) -> Option<bool> {
     match plan.sort.as_slice() {
         [] => Some(false),
-        [SortBy { bound, descending, .. }]
-            if bound.own_field() == Some(plan.object.system.id) =>
-        {
+        [SortBy { bound, descending, .. }] if bound.own_field() == Some(plan.object.system.id) => {
             Some(*descending)
         }
         _ => None,

@@ -40,13 +40,6 @@ pub(crate) struct Range {
     pub descending: bool,
 }
 
-impl Range {
-    /// All records.
-    pub(crate) fn all(deleted_too: bool) -> Range {
-        Range { first: 0, last: u64::MAX, deleted_too, descending: false }
-    }
-}
-
 /// The store, as it is or as it was at one moment.
 pub(crate) struct View<'s> {
     store: &'s Store,
