@@ -1,5 +1,6 @@
 //! How fast the local org works jobs: rows a second from close to the end of
-//! the job, one worker, fresh data, on disk and in memory.
+//! the job, one worker, fresh data, on disk and in memory; then a query job
+//! over all of them, and its result pages fetched in four lanes.
 //!
 //! `cargo bench --bench local_org [-- ROWS]`. Twelve columns of the usual
 //! types, a quarter of the texts quoted, each row with its external id. The
@@ -43,6 +44,17 @@ fn main() {
             let seconds = client.load(operation, &csv, rows);
             println!("{place:9} {what:17} {:>8.0} rows/s", rows as f64 / seconds);
         }
+        let (pages, seconds) = client.query(rows);
+        println!("{place:9} {:17} {:>8.0} rows/s", "query job", rows as f64 / seconds);
+        let started = Instant::now();
+        let bytes = client.fetch(&pages);
+        let speed = bytes as f64 / 1e6 / started.elapsed().as_secs_f64();
+        println!(
+            "{place:9} {:17} {speed:>8.0} MB/s  ({} MB in {} pages)",
+            "query results",
+            bytes / 1_000_000,
+            pages.len()
+        );
         runtime.block_on(org.stop());
     }
 }
@@ -96,10 +108,74 @@ impl Client {
         }
     }
 
+    /// Runs a query over all records; gives the links to its pages and the
+    /// seconds from create to the end.
+    fn query(&self, rows: usize) -> (Vec<String>, f64) {
+        let soql = "SELECT Id, Legacy_Id__c, Name, Industry, AnnualRevenue, NumberOfEmployees, \
+                    Phone, Website, BillingStreet, BillingCity, CreatedDate, Description FROM Account";
+        let body = format!(r#"{{"operation":"query","query":"{soql}"}}"#);
+        let base = "/services/data/v66.0/jobs/query";
+        let started = Instant::now();
+        let id = text_of(&self.ask("POST", base, "application/json", &body), "id");
+        let seconds = loop {
+            let info = self.ask("GET", &format!("{base}/{id}"), "application/json", "");
+            if text_of(&info, "state") == "JobComplete" {
+                assert!(info.contains(&format!("\"numberRecordsProcessed\":{rows}")), "{info}");
+                break started.elapsed().as_secs_f64();
+            }
+            assert!(!info.contains("\"Failed\""), "{info}");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut pages = Vec::new();
+        let mut next = format!("{base}/{id}/resultPages");
+        loop {
+            let links = self.ask("GET", &next, "application/json", "");
+            pages.extend(
+                links
+                    .split("\"resultUrl\":\"")
+                    .skip(1)
+                    .map(|rest| rest.split('"').next().unwrap().to_owned()),
+            );
+            if links.contains("\"done\":true") {
+                return (pages, seconds);
+            }
+            next = text_of(&links, "nextRecordsUrl");
+        }
+    }
+
+    /// Fetches pages in four lanes; gives the bytes that came.
+    fn fetch(&self, pages: &[String]) -> usize {
+        std::thread::scope(|scope| {
+            let lanes: Vec<_> = (0..4)
+                .map(|lane| {
+                    scope.spawn(move || {
+                        let mut buffer = vec![0; 1 << 20];
+                        let mut bytes = 0;
+                        for page in pages.iter().skip(lane).step_by(4) {
+                            let mut stream = self.send("GET", page, "text/csv", "");
+                            loop {
+                                match stream.read(&mut buffer).unwrap() {
+                                    0 => break,
+                                    more => bytes += more,
+                                }
+                            }
+                        }
+                        bytes
+                    })
+                })
+                .collect();
+            lanes.into_iter().map(|lane| lane.join().unwrap()).sum()
+        })
+    }
+
     fn call(&self, method: &str, path: &str, kind: &str, body: &str) -> String {
+        self.ask(method, &format!("/services/data/v66.0/jobs/ingest{path}"), kind, body)
+    }
+
+    fn send(&self, method: &str, path: &str, kind: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
-            "{method} /services/data/v66.0/jobs/ingest{path} HTTP/1.1\r\nhost: {}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n\
              connection: close\r\nauthorization: Bearer {}\r\ncontent-type: {kind}\r\n\
              content-length: {}\r\n\r\n",
             self.address,
@@ -108,6 +184,11 @@ impl Client {
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body.as_bytes()).unwrap();
+        stream
+    }
+
+    fn ask(&self, method: &str, path: &str, kind: &str, body: &str) -> String {
+        let mut stream = self.send(method, path, kind, body);
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         assert!(reply.starts_with("HTTP/1.1 20"), "{reply}");

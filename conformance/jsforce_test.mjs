@@ -1,5 +1,5 @@
 // jsforce against the local org: its own OAuth call, its own Bulk 2.0 calls,
-// all three result sets of every job.
+// all three result sets of every job, and queries.
 //
 //     NODE_PACKAGES=.../node_modules node jsforce_test.mjs ANNOUNCEMENT
 //
@@ -11,6 +11,7 @@ import { join } from 'node:path';
 
 const require = createRequire(join(process.env.NODE_PACKAGES, 'any.js'));
 const jsforce = require('jsforce');
+const { QueryJobV2 } = require('jsforce/lib/api/bulk2');
 
 const ROWS = 450; // more than two chunks of 200
 const org = JSON.parse(readFileSync(process.argv[2], 'utf8'));
@@ -108,6 +109,46 @@ await broken.close();
 await assert.rejects(broken.poll(100, 60_000), /InvalidBatch : Field name not found : Nonsense__c/);
 assert.ok(failure);
 
+// Query jobs: the library's own stream of records, step by step, and refusals.
+async function query(soql, options) {
+  const stream = await conn.bulk2.query(soql, options);
+  return stream.toArray();
+}
+const byKey = "WHERE Legacy_Id__c LIKE 'js-%'";
+const queried = await query(
+  `SELECT Id, Name, NumberOfEmployees, Legacy_Id__c, Owner.Name FROM Account ${byKey}`,
+);
+assert.equal(queried.length, ROWS + half - 100);
+for (const record of queried) {
+  const n = Number(record.Legacy_Id__c.slice(3));
+  const upsertedName = n >= half;
+  assert.equal(record.Name, upsertedName ? `Upserted ${n}` : records[n].Name);
+  assert.equal(record.NumberOfEmployees, n < ROWS ? String(n) : '');
+  assert.equal(record['Owner.Name'], 'System Administrator');
+}
+const withDeleted = await query('SELECT Id FROM Account WHERE IsDeleted = true', { scanAll: true });
+const deletedIds = new Set(withDeleted.map((record) => record.Id));
+assert.ok(some.every((id) => deletedIds.has(id)));
+const steps = new QueryJobV2(conn, {
+  bodyParams: {
+    operation: 'query',
+    query: 'SELECT Id FROM Account LIMIT 5',
+    lineEnding: 'CRLF',
+    columnDelimiter: 'PIPE',
+  },
+  pollingOptions: conn.bulk2,
+});
+await steps.open();
+await steps.poll(100, 60_000);
+assert.equal((await steps.check()).numberRecordsProcessed, 5);
+await assert.rejects(steps.abort(), /Aborting already Completed Job not allowed/);
+await steps.delete();
+await assert.rejects(steps.check(), /The requested resource does not exist/);
+await assert.rejects(
+  query('SELECT Id, BillingAddress FROM Account'),
+  /Selecting compound data not supported in Bulk Query/,
+);
+
 // Paging and describe as this library asks for them.
 const left = [];
 await conn
@@ -117,4 +158,4 @@ await conn
 assert.equal(new Set(left.map((record) => record.Id)).size, ROWS + half - 100);
 const described = await conn.describe('Account');
 assert.ok(described.fields.some((field) => field.name === 'Legacy_Id__c' && field.externalId));
-console.log('jsforce: insert, upsert, update, delete and their result sets are right');
+console.log('jsforce: insert, upsert, update, delete, their result sets and queries are right');

@@ -5,8 +5,8 @@
 #
 # Installs pinned clients into a scratch folder (kept between runs), starts
 # `bulkhaul local-org serve --memory` on a free port and has each of them
-# insert, upsert, update and delete through its own Bulk API 2.0 calls and
-# fetch all three result sets. Ends with 0 only if every outcome was right.
+# insert, upsert, update and delete through its own Bulk API 2.0 calls, fetch
+# all three result sets, and query. Ends with 0 only if every outcome was right.
 #
 # Needs: bash, python3 (3.9 or newer, with venv), npm. Node itself is brought
 # along, because jsforce wants Node 22.

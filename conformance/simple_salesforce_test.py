@@ -1,5 +1,5 @@
 """simple-salesforce against the local org: its own login, its own Bulk 2.0
-calls, all three result sets of every job.
+calls, all three result sets of every job, and queries page by page.
 
     python simple_salesforce_test.py ANNOUNCEMENT
 
@@ -10,9 +10,10 @@ import csv
 import io
 import json
 import sys
+import tempfile
 
 import requests
-from simple_salesforce import Salesforce
+from simple_salesforce import Salesforce, SalesforceMalformedRequest
 
 ROWS = 450  # more than two chunks of 200
 
@@ -138,11 +139,41 @@ def main():
     left = sf.query_all("SELECT Id, Name, Legacy_Id__c FROM Account WHERE Legacy_Id__c LIKE 'ss-%'")
     expect("delete: left", len(left["records"]), ROWS + 225 - 100)
 
+    # Query jobs: pages by locator, all kinds of text, deleted records.
+    soql = ("SELECT Id, Name, AnnualRevenue, Legacy_Id__c, CreatedDate, Owner.Name FROM Account "
+            "WHERE Legacy_Id__c LIKE 'ss-%'")
+    pages = [list(csv.DictReader(io.StringIO(page, newline="")))
+             for page in bulk.query(soql, max_records=100, wait=0)]
+    count = ROWS + 225 - 100
+    expect("query: pages", [len(page) for page in pages], [100] * 5 + [count - 500])
+    found = {row["Legacy_Id__c"]: row for page in pages for row in page}
+    expect("query: records", len(found), count)
+    expect("query: columns", list(pages[0][0]),
+           ["Id", "Name", "AnnualRevenue", "Legacy_Id__c", "CreatedDate", "Owner.Name"])
+    expect("query: name", found["ss-150"]["Name"], records[150]["Name"])
+    expect("query: E-notation", found["ss-150"]["AnnualRevenue"], "4.580015E7")
+    expect("query: parent", found["ss-150"]["Owner.Name"], "System Administrator")
+    expect("query: date", found["ss-150"]["CreatedDate"][-5:], ".000Z")
+    with tempfile.TemporaryDirectory() as folder:
+        files = bulk.download(soql, folder, max_records=400, wait=0)
+        expect("download", [file["number_of_records"] for file in files], [400, count - 400])
+    everything = "".join(bulk.query_all("SELECT Id, IsDeleted FROM Account WHERE IsDeleted = true",
+                                        wait=0))
+    deleted = {row["Id"] for row in csv.DictReader(io.StringIO(everything))}
+    expect("queryAll: deleted", deleted >= set(ids), True)
+    nothing = list(bulk.query("SELECT Id FROM Account WHERE Name = 'nobody'", wait=0))
+    expect("query: no records", nothing, ['"Id"\n'])
+    try:
+        list(bulk.query("SELECT COUNT() FROM Account", wait=0))
+        sys.exit("simple-salesforce: COUNT() was not refused")
+    except SalesforceMalformedRequest as refusal:
+        expect("query: refused", refusal.content[0]["errorCode"], "API_ERROR")
+
     # Neighbouring resources as this client asks for them.
     expect("describe", sf.Account.describe()["keyPrefix"], "001")
     record = sf.Account.get_by_custom_id("Legacy_Id__c", "ss-300")
     expect("one record", record["Name"], "Upserted 300")
-    print("simple-salesforce: insert, upsert, update, delete and their result sets are right")
+    print("simple-salesforce: insert, upsert, update, delete, their result sets and queries are right")
 
 
 main()

@@ -31,11 +31,16 @@ pub(crate) fn wanted(headers: &HeaderMap) -> bool {
         })
 }
 
+/// In the extensions of a reply that is to go as it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Uncompressed;
+
 /// The reply with its body compressed as it is read.
 pub(crate) fn compressed(reply: Response) -> Response {
     let small = reply.body().size_hint().upper().is_some_and(|bytes| bytes < SMALL);
     let bodiless = matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if small || bodiless || reply.headers().contains_key(header::CONTENT_ENCODING) {
+    let kept = reply.extensions().get::<Uncompressed>().is_some();
+    if small || bodiless || kept || reply.headers().contains_key(header::CONTENT_ENCODING) {
         return reply;
     }
     let (mut parts, body) = reply.into_parts();

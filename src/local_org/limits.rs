@@ -56,14 +56,12 @@ fn forget(stretches: &mut VecDeque<(i64, u64)>, now: i64) {
 }
 
 /// Limits nothing here draws on, at what a Developer Edition shows.
-const UNUSED: [(&str, u64); 17] = [
+const UNUSED: [(&str, u64); 15] = [
     ("ActiveScratchOrgs", 3),
     ("ConcurrentAsyncGetReportInstances", 200),
     ("ConcurrentSyncReportRuns", 20),
     ("DailyAsyncApexExecutions", 250_000),
     ("DailyAsyncApexTests", 500),
-    ("DailyBulkV2QueryFileStorageMB", 976_562),
-    ("DailyBulkV2QueryJobs", 10_000),
     ("DailyDurableStreamingApiEvents", 10_000),
     ("DailyGenericStreamingApiEvents", 10_000),
     ("DailyScratchOrgs", 6),
@@ -86,6 +84,9 @@ pub(crate) async fn limits(State(state): State<Arc<OrgState>>) -> Result<Respons
     put("DailyApiRequests", most_calls, calls);
     let (batches, most_batches) = (state.ingest.batches_used(), state.settings.daily_batches);
     put("DailyBulkApiBatches", most_batches, batches);
+    let (jobs, result_megabytes) = state.bulk_query.used();
+    put("DailyBulkV2QueryFileStorageMB", state.settings.daily_query_megabytes, result_megabytes);
+    put("DailyBulkV2QueryJobs", state.settings.daily_query_jobs, jobs);
     let (megabytes, most_megabytes) = state.storage_megabytes()?;
     put("DataStorageMB", most_megabytes, megabytes);
     for (name, max) in UNUSED {

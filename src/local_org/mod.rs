@@ -12,7 +12,9 @@
 //! | [`clock`] | the org's time, which tests can move |
 //! | `ids`, `value` | record ids; field values, read and shown |
 //! | `store` | records in SQLite |
-//! | `ingest` | Bulk API 2.0 jobs: HTTP, worker, results |
+//! | `ingest` | Bulk API 2.0 ingest jobs: HTTP, worker, results |
+//! | `bulk_query` | Bulk API 2.0 query jobs: HTTP, worker, result pages |
+//! | `queue` | what waits for the threads that work jobs |
 //! | `auth` | token endpoint, tokens, JWT keys |
 //! | `soql`, `query` | SOQL over REST, paged |
 //! | `describe`, `limits`, `records`, `versions` | the neighbouring resources |
@@ -22,6 +24,7 @@
 //! | `seed` | the records every org has |
 
 mod auth;
+pub(crate) mod bulk_query;
 pub(crate) mod catalogue;
 pub mod clock;
 mod describe;
@@ -35,6 +38,7 @@ mod journal;
 mod limits;
 mod org;
 mod query;
+mod queue;
 mod records;
 mod seed;
 pub(crate) mod server;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::auth::{Auth, AuthError, KeyError};
+use super::bulk_query::BulkQuery;
 use super::catalogue::{Catalogue, CatalogueError};
 use super::clock::Clock;
 use super::faults::wire::{Handle, Listening};
@@ -150,6 +151,7 @@ impl LocalOrg {
         let public_url = options.settings.public_url.clone();
         let settings = Arc::new(options.settings.with_knobs());
         let ingest = Ingest::start(dir, &settings, &clock, &catalogue, &store)?;
+        let bulk_query = BulkQuery::start(dir, &settings, &clock, &catalogue, &store, &ingest)?;
         let state = Arc::new(OrgState {
             settings,
             clock,
@@ -157,6 +159,7 @@ impl LocalOrg {
             store,
             auth,
             ingest,
+            bulk_query,
             calls: Calls::default(),
             cursors: Cursors::default(),
             url: public_url.unwrap_or_else(|| url.clone()),
@@ -283,6 +286,7 @@ impl Drop for LocalOrg {
         self.serving.abort();
         // Waits for the unit of work in hand, some tens of milliseconds: the
         // folder may be opened again at once.
+        self.state.bulk_query.stop();
         self.state.ingest.stop();
     }
 }

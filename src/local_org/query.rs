@@ -185,7 +185,7 @@ fn first_page(
     page_size: usize,
     version: &str,
 ) -> Result<Response, QueryError> {
-    let reader = Reader::new(&state.store);
+    let reader = Reader::new(&state.store).archiving(state.archived_before());
     match &plan.shape {
         Shape::Count => {
             let found = run::count(&plan, &reader, deleted_too)?;
@@ -237,7 +237,7 @@ fn page(
         );
     }
     body.push_str(r#""records":"#);
-    let reader = Reader::new(&state.store);
+    let reader = Reader::new(&state.store).archiving(state.archived_before());
     run::write_page(
         &mut body,
         &cursor.plan.object,

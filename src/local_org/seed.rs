@@ -1,5 +1,5 @@
 //! The records every org has from its first start: itself, a profile, an
-//! administrator, and the record types of its objects.
+//! administrator, the record types of its objects, and the statuses of cases.
 
 use serde_json::Value as Json;
 
@@ -10,6 +10,15 @@ use super::value::Value;
 
 /// Login name of the administrator.
 pub(crate) const ADMIN: &str = "admin@local.org";
+
+/// Values of `Case.Status`, with whether a case gets it by itself and whether
+/// it is closed then.
+const CASE_STATUSES: [(&str, bool, bool); 4] = [
+    ("New", true, false),
+    ("Working", false, false),
+    ("Escalated", false, false),
+    ("Closed", false, true),
+];
 
 /// Puts in what is missing and gives the org's id. `random` makes the id of
 /// a new org, so that two folders are two orgs; `now` dates the records.
@@ -61,6 +70,17 @@ pub(crate) fn seed(
             ];
             seeder.record("RecordType", &kind.id, &values)?;
         }
+    }
+    for (at, (status, default, closed)) in (1..).zip(CASE_STATUSES) {
+        let truth = |truth| if truth { "true" } else { "false" };
+        let values = [
+            ("MasterLabel", status),
+            ("ApiName", status),
+            ("SortOrder", &at.to_string()),
+            ("IsDefault", truth(default)),
+            ("IsClosed", truth(closed)),
+        ];
+        seeder.record("CaseStatus", &key("0X8", at), &values)?;
     }
     let Some(org_id) = org_id else {
         // Nine digits of base 62 hold it.
@@ -149,7 +169,8 @@ mod tests {
         let id = seed(&catalogue, &store, 123, 0).unwrap();
         assert!(id.starts_with("00DLo0"));
         assert_eq!(seed(&catalogue, &store, 456, 0).unwrap(), id);
-        for (object, count) in [("Organization", 1), ("User", 1), ("Profile", 1), ("RecordType", 3)]
+        for (object, count) in
+            [("Organization", 1), ("User", 1), ("Profile", 1), ("RecordType", 3), ("CaseStatus", 4)]
         {
             let object = catalogue.object(object).unwrap();
             assert_eq!(store.count(object, true).unwrap(), count, "{}", object.name);

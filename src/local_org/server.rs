@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 
 use super::errors::ApiError;
 use super::state::OrgState;
-use super::{auth, describe, faults, gzip, ingest, limits, query, records, versions};
+use super::{auth, bulk_query, describe, faults, gzip, ingest, limits, query, records, versions};
 
 /// URI and headers together may have this many bytes (protocol notes, section 6).
 const MAX_HEAD: usize = 16_384;
@@ -49,7 +49,8 @@ pub(crate) fn app(state: Arc<OrgState>) -> Router {
         .route("/queryall/{cursor}", get(query::more))
         .route("/limits", get(limits::limits))
         .route("/limits/recordcount", get(limits::record_count))
-        .merge(ingest::routes());
+        .merge(ingest::routes())
+        .merge(bulk_query::routes());
     let routes = Router::new()
         .route("/services/data", get(versions::list))
         .route("/services/oauth2/authorize", get(auth::authorize))

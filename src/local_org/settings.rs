@@ -188,6 +188,39 @@ pub enum ResultOrder {
     Uploaded,
 }
 
+/// How the key of `resultPages` that leads on is spelled (section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultPagesKey {
+    /// `nextRecordsUrl`, as in the documentation's example.
+    #[default]
+    NextRecordsUrl,
+    /// `nextRecordUrl`, as in its table.
+    NextRecordUrl,
+}
+
+/// How the path of further `resultPages` is spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultPagesPath {
+    /// `resultpages`, as in the documentation's example.
+    #[default]
+    LowerCase,
+    /// `resultPages`, as in its headline.
+    CamelCase,
+}
+
+/// Where the rest of a list of query jobs is said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryListPath {
+    /// Under `jobs/ingest`, as in the documentation's example.
+    #[default]
+    Ingest,
+    /// Under `jobs/query`.
+    Query,
+}
+
 /// All switches; unknown ones are refused when read from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -310,6 +343,48 @@ pub struct Settings {
     pub empty_results: EmptyResults,
     /// Results must be asked for under the API version of the job, else 409.
     pub same_version_for_results: bool,
+
+    /// Query jobs per rolling 24 hours (section 6).
+    pub daily_query_jobs: u64,
+    /// Megabytes of query results per rolling 24 hours.
+    pub daily_query_megabytes: u64,
+    /// Most records a second that all query jobs read together; none: as fast
+    /// as they can.
+    pub query_records_per_second: Option<u64>,
+    /// Milliseconds a query job waits in the queue at least.
+    pub query_start_delay_ms: u64,
+    /// Query jobs that fail with a part of their records read, by their number:
+    /// 1 is the first query job this org ever had.
+    pub fail_query_jobs: Vec<u64>,
+    /// The same of those that somebody else aborts.
+    pub abort_query_jobs: Vec<u64>,
+    /// A failed query job says why; jsforce has it that none does.
+    pub query_error_message: bool,
+    /// Query jobs take names put together from first and last name: the
+    /// documentation excludes compound fields, and these come nevertheless.
+    pub query_person_names: bool,
+    /// Rows of a result page that is asked for without `maxRecords`.
+    pub query_page_rows: u64,
+    /// Bytes of rows on a result page at most, unless one row has more.
+    pub query_page_bytes: u64,
+    /// Most bytes of query results a second over all connections, reckoned
+    /// before they are compressed; none: as fast as they go.
+    pub download_bytes_per_second: Option<u64>,
+    /// Query results come compressed when the client asks for it.
+    pub compressed_query_results: bool,
+    /// The page of a query without records.
+    pub empty_query_results: EmptyResults,
+    /// Links of `resultPages` a call.
+    pub result_pages_links: usize,
+    /// The key that leads on there.
+    pub result_pages_key: ResultPagesKey,
+    /// The path that leads on there.
+    pub result_pages_path: ResultPagesPath,
+    /// The path of the rest of a list of query jobs.
+    pub query_list_path: QueryListPath,
+    /// Activities are archived after so many days, on the org's clock; none:
+    /// never.
+    pub archive_after_days: Option<u32>,
 }
 
 impl Default for Settings {
@@ -368,6 +443,25 @@ impl Default for Settings {
             early_results: EarlyResults::default(),
             empty_results: EmptyResults::default(),
             same_version_for_results: true,
+            daily_query_jobs: 10_000,
+            // A terabyte, as `limits` shows it.
+            daily_query_megabytes: 976_562,
+            query_records_per_second: None,
+            query_start_delay_ms: 0,
+            fail_query_jobs: Vec::new(),
+            abort_query_jobs: Vec::new(),
+            query_error_message: false,
+            query_person_names: true,
+            query_page_rows: 100_000,
+            query_page_bytes: 50_000_000,
+            download_bytes_per_second: None,
+            compressed_query_results: true,
+            empty_query_results: EmptyResults::default(),
+            result_pages_links: 5,
+            result_pages_key: ResultPagesKey::default(),
+            result_pages_path: ResultPagesPath::default(),
+            query_list_path: QueryListPath::default(),
+            archive_after_days: Some(365),
         }
     }
 }
@@ -380,6 +474,12 @@ impl Settings {
         self.daily_api_requests = faults.daily_requests.unwrap_or(self.daily_api_requests);
         self.rows_per_second = faults.rows_per_second.or(self.rows_per_second);
         self.start_delay_ms = faults.start_delay.unwrap_or(self.start_delay_ms);
+        self.query_start_delay_ms = faults.start_delay.unwrap_or(self.query_start_delay_ms);
+        self.query_records_per_second =
+            faults.query_records_per_second.or(self.query_records_per_second);
+        self.download_bytes_per_second =
+            faults.download_bytes_per_second.or(self.download_bytes_per_second);
+        self.daily_query_jobs = faults.daily_query_jobs.unwrap_or(self.daily_query_jobs);
         self
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::http::StatusCode;
 
 use super::auth::Auth;
+use super::bulk_query::{BulkQuery, archived_before};
 use super::catalogue::Catalogue;
 use super::clock::Clock;
 use super::errors::ApiError;
@@ -37,8 +38,10 @@ pub(crate) struct OrgState {
     pub store: Arc<Store>,
     /// Credentials and tokens.
     pub auth: Auth,
-    /// Bulk API 2.0 jobs.
+    /// Bulk API 2.0 ingest jobs.
     pub ingest: Ingest,
+    /// Bulk API 2.0 query jobs.
+    pub bulk_query: BulkQuery,
     /// API calls of the last 24 hours.
     pub calls: Calls,
     /// Open query cursors.
@@ -124,6 +127,11 @@ impl OrgState {
             None => STORAGE_MEGABYTES,
         };
         Ok((records / RECORDS_PER_MEGABYTE, most))
+    }
+
+    /// The day before which activities are archived by now.
+    pub(crate) fn archived_before(&self) -> Option<i32> {
+        archived_before(self.settings.archive_after_days, self.now())
     }
 
     /// A new query cursor's id.

@@ -73,6 +73,23 @@ impl Value {
     }
 }
 
+impl<'a> Value<&'a str> {
+    /// The same value, its text made another.
+    fn map<T>(self, text_of: impl FnOnce(&'a str) -> T) -> Value<T> {
+        match self {
+            Value::Text(text) => Value::Text(text_of(text)),
+            Value::Null => Value::Null,
+            Value::Number(number) => Value::Number(number),
+            Value::Int(number) => Value::Int(number),
+            Value::Bool(truth) => Value::Bool(truth),
+            Value::Date(days) => Value::Date(days),
+            Value::DateTime(ms) => Value::DateTime(ms),
+            Value::Time(ms) => Value::Time(ms),
+            Value::Id(key) => Value::Id(key),
+        }
+    }
+}
+
 impl<S: AsRef<str>> Value<S> {
     /// The same value, its text borrowed.
     pub(crate) fn view(&self) -> Value<&str> {
@@ -89,19 +106,14 @@ impl<S: AsRef<str>> Value<S> {
         }
     }
 
+    /// The same value, its text borrowed where that is possible.
+    pub(crate) fn borrowed(&self) -> Value<Cow<'_, str>> {
+        self.view().map(Cow::Borrowed)
+    }
+
     /// The same value, owning its text.
     pub(crate) fn into_owned(self) -> Value {
-        match self.view() {
-            Value::Text(text) => Value::Text(text.to_owned()),
-            Value::Null => Value::Null,
-            Value::Number(number) => Value::Number(number),
-            Value::Int(number) => Value::Int(number),
-            Value::Bool(truth) => Value::Bool(truth),
-            Value::Date(days) => Value::Date(days),
-            Value::DateTime(ms) => Value::DateTime(ms),
-            Value::Time(ms) => Value::Time(ms),
-            Value::Id(key) => Value::Id(key),
-        }
+        self.view().map(str::to_owned)
     }
 
     /// No value.

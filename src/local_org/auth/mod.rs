@@ -8,7 +8,7 @@
 //! generated at the first start.
 
 mod authorize;
-mod base64;
+pub(crate) mod base64;
 mod http;
 mod jwt;
 mod keys;

@@ -36,6 +36,8 @@ pub(super) struct ObjectDocument {
     deletable: Option<bool>,
     undeletable: Option<bool>,
     queryable: Option<bool>,
+    /// Not of describe: query jobs may read it.
+    bulk_queryable: Option<bool>,
     #[serde(default)]
     fields: Vec<FieldDocument>,
     #[serde(default)]
@@ -218,6 +220,8 @@ fn object(document: &ObjectDocument, key_prefix: String) -> Result<ObjectDef, Ca
         last_modified_by_id: at("LastModifiedById").unwrap_or_default(),
         system_modstamp: at("SystemModstamp").unwrap_or_default(),
         record_type_id: at("RecordTypeId"),
+        is_archived: at("IsArchived"),
+        activity_date: at("ActivityDate"),
     };
     let label = document.label.clone().unwrap_or_else(|| spaced(&document.name));
     Ok(ObjectDef {
@@ -232,6 +236,7 @@ fn object(document: &ObjectDocument, key_prefix: String) -> Result<ObjectDef, Ca
         deletable: document.deletable.unwrap_or(true),
         undeletable: document.undeletable.unwrap_or(true),
         queryable: document.queryable.unwrap_or(true),
+        bulk_queryable: document.bulk_queryable.unwrap_or(true),
         fields,
         system,
         record_types: record_types(document),

@@ -22,12 +22,14 @@ pub(crate) use object::ObjectDef;
 pub(crate) const MASTER_RECORD_TYPE: &str = "012000000000000AAA";
 
 /// The built-in definitions, in the order in which the object list shows them.
-const STANDARD: [(&str, &str); 13] = [
+const STANDARD: [(&str, &str); 15] = [
     ("Account", include_str!("standard/Account.json")),
     ("Campaign", include_str!("standard/Campaign.json")),
     ("CampaignMember", include_str!("standard/CampaignMember.json")),
     ("Case", include_str!("standard/Case.json")),
+    ("CaseStatus", include_str!("standard/CaseStatus.json")),
     ("Contact", include_str!("standard/Contact.json")),
+    ("Event", include_str!("standard/Event.json")),
     ("Group", include_str!("standard/Group.json")),
     ("Lead", include_str!("standard/Lead.json")),
     ("Opportunity", include_str!("standard/Opportunity.json")),

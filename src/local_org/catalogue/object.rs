@@ -27,6 +27,10 @@ pub(crate) struct SystemFields {
     pub system_modstamp: usize,
     /// `RecordTypeId`, where the object has record types.
     pub record_type_id: Option<usize>,
+    /// `IsArchived`, of activities.
+    pub is_archived: Option<usize>,
+    /// `ActivityDate`, of activities.
+    pub activity_date: Option<usize>,
 }
 
 /// A record type of an object.
@@ -88,6 +92,9 @@ pub(crate) struct ObjectDef {
     pub undeletable: bool,
     /// SOQL may read it.
     pub queryable: bool,
+    /// Bulk query jobs may read it. Not of describe: there is no telling
+    /// before one tries.
+    pub bulk_queryable: bool,
     /// Fields: `Id`, `IsDeleted`, the name field, the owner, the dates and
     /// users of creation and last change, then the rest as in the definition.
     pub fields: Vec<FieldDef>,

@@ -74,6 +74,13 @@ async fn kind(request: Request) -> (Call, Request) {
         ["data", "jobs", "ingest", _, "successfulresults"] => Call::Successful,
         ["data", "jobs", "ingest", _, "failedresults"] => Call::Failed,
         ["data", "jobs", "ingest", _, "unprocessedrecords"] => Call::Unprocessed,
+        ["data", "jobs", "query"] if method == Method::POST => Call::QueryCreate,
+        ["data", "jobs", "query"] => Call::QueryList,
+        ["data", "jobs", "query", _] if method == Method::GET => Call::QueryInfo,
+        ["data", "jobs", "query", _] if method == Method::DELETE => Call::QueryDelete,
+        ["data", "jobs", "query", _] if method == Method::PATCH => Call::QueryAbort,
+        ["data", "jobs", "query", _, "results"] => Call::QueryResults,
+        ["data", "jobs", "query", _, "resultpages"] => Call::QueryPages,
         ["data", "query" | "queryall", ..] => Call::Query,
         ["data", "sobjects"] | ["data", "sobjects", _] | ["data", "sobjects", _, "describe"] => {
             Call::Describe
@@ -219,6 +226,7 @@ fn status(code: u16, html: bool, retry_after: Option<u64>) -> Response {
                  support: 1234567890-12345 (1234567890)",
             ),
             429 => ("TOO_MANY_REQUESTS", "Too many requests"),
+            409 => ("CONFLICT", "The request conflicts with the state of the resource"),
             _ => ("SERVER_UNAVAILABLE", "The server is currently unavailable"),
         };
         ApiError::new(status, error, message).into_response()

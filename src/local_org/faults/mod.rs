@@ -136,9 +136,16 @@ impl Faults {
         self.spec.job(job, JobFault::at_work).filter(|_| !self.is_calm())
     }
 
+    /// What is to befall a query job while it is worked, and how much of its
+    /// records, as a fraction, are read before.
+    pub(crate) fn query_job(&self, job: u64) -> Option<(JobFault, f64)> {
+        let fault = self.spec.job(job, JobFault::at_query).filter(|_| !self.is_calm())?;
+        Some((fault, fraction(self.spec.seed(), "query-moment", [job, 0])))
+    }
+
     /// Whether somebody else aborts an open job, at its upload or at its close.
     pub(crate) fn aborts_open(&self, job: u64, at_close: bool) -> bool {
-        self.spec.job(job, |fault| !fault.at_work()).is_some_and(|fault| {
+        self.spec.job(job, |fault| fault == JobFault::AbortedOpen).is_some_and(|fault| {
             let late = fraction(self.spec.seed(), "open", [job, 0]) >= 0.5;
             late == at_close && self.take(fault.word())
         })

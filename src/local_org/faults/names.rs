@@ -19,6 +19,13 @@ pub(super) const CALLS: [(&str, Call); Call::COUNT] = [
     ("successful", Call::Successful),
     ("failed", Call::Failed),
     ("unprocessed", Call::Unprocessed),
+    ("query-create", Call::QueryCreate),
+    ("query-abort", Call::QueryAbort),
+    ("query-delete", Call::QueryDelete),
+    ("query-info", Call::QueryInfo),
+    ("query-list", Call::QueryList),
+    ("query-results", Call::QueryResults),
+    ("query-pages", Call::QueryPages),
     ("query", Call::Query),
     ("describe", Call::Describe),
     ("limits", Call::Limits),
@@ -43,20 +50,23 @@ pub(super) const ROWS: [(&str, RowFault); 4] = [
 ];
 
 /// Faults of jobs.
-pub(super) const JOBS: [(&str, JobFault); 6] = [
+pub(super) const JOBS: [(&str, JobFault); 9] = [
     ("job-invalid", JobFault::Invalid),
     ("job-fails", JobFault::Fails),
     ("job-times-out", JobFault::TimesOut),
     ("job-locks", JobFault::Locks),
     ("job-aborted", JobFault::Aborted),
     ("job-aborted-open", JobFault::AbortedOpen),
+    ("query-job-fails", JobFault::QueryFails),
+    ("query-job-times-out", JobFault::QueryTimesOut),
+    ("query-job-aborted", JobFault::QueryAborted),
 ];
 
 /// The share of rows that lose a parent to another batch.
 pub(super) const PARENT_LOCKS: &str = "parent-locks";
 
 /// Knobs that take a number.
-pub(super) const KNOBS: [&str; 8] = [
+pub(super) const KNOBS: [&str; 11] = [
     "seed",
     "limit",
     "calm-after",
@@ -65,6 +75,9 @@ pub(super) const KNOBS: [&str; 8] = [
     "daily-batches",
     "daily-requests",
     "rows-per-second",
+    "daily-query-jobs",
+    "query-records-per-second",
+    "download-bytes-per-second",
 ];
 
 /// The knob that takes a duration.
@@ -92,6 +105,9 @@ impl FaultSpec {
             "daily-batches" => &mut self.daily_batches,
             "daily-requests" => &mut self.daily_requests,
             "rows-per-second" => &mut self.rows_per_second,
+            "daily-query-jobs" => &mut self.daily_query_jobs,
+            "query-records-per-second" => &mut self.query_records_per_second,
+            "download-bytes-per-second" => &mut self.download_bytes_per_second,
             _ => return None,
         })
     }
@@ -112,7 +128,7 @@ impl FaultSpec {
 
 impl Call {
     /// How many kinds there are.
-    pub(super) const COUNT: usize = 15;
+    pub(super) const COUNT: usize = 22;
 
     /// Its name.
     pub(super) fn word(self) -> &'static str {
@@ -177,6 +193,7 @@ impl CallFault {
             done: false,
             retry_after: Some(DEFAULT_DELAY),
         });
+        all.push(status(409, false, false));
         all.extend([CallFault::Busy, CallFault::Expired, CallFault::Refused]);
         let points = [
             Point::Before,

@@ -25,6 +25,20 @@ pub(crate) enum Call {
     Failed,
     /// `unprocessedrecords`
     Unprocessed,
+    /// `POST jobs/query`
+    QueryCreate,
+    /// `PATCH` of a query job to `Aborted`
+    QueryAbort,
+    /// `DELETE jobs/query/{id}`
+    QueryDelete,
+    /// `GET jobs/query/{id}`
+    QueryInfo,
+    /// `GET jobs/query`
+    QueryList,
+    /// `GET jobs/query/{id}/results`
+    QueryResults,
+    /// `GET jobs/query/{id}/resultPages`
+    QueryPages,
     /// `query`, `queryAll` and their next pages
     Query,
     /// `sobjects` and below, records aside
@@ -42,7 +56,7 @@ pub(crate) enum Call {
 pub(crate) enum Target {
     /// One kind.
     One(Call),
-    /// The three result sets.
+    /// The three result sets and the results of queries.
     Results,
     /// Calls that change something.
     Writes,
@@ -98,7 +112,7 @@ pub(crate) enum Cut {
 pub(crate) enum CallFault {
     /// An answer of the servers in between.
     Status {
-        /// 429, 500, 502, 503 or 504.
+        /// 409, 429, 500, 502, 503 or 504.
         code: u16,
         /// A page instead of JSON.
         html: bool,
@@ -147,6 +161,12 @@ pub(crate) enum JobFault {
     Aborted,
     /// Aborted by somebody else while it is open.
     AbortedOpen,
+    /// A query job: `InternalServerError` with some of the records read.
+    QueryFails,
+    /// A query job: `Timeout` with some of the records read.
+    QueryTimesOut,
+    /// A query job: aborted by somebody else with some of the records read.
+    QueryAborted,
 }
 
 /// When a fault strikes.
@@ -189,6 +209,9 @@ pub struct FaultSpec {
     pub(crate) daily_batches: Option<u64>,
     pub(crate) daily_requests: Option<u64>,
     pub(crate) rows_per_second: Option<u64>,
+    pub(crate) query_records_per_second: Option<u64>,
+    pub(crate) download_bytes_per_second: Option<u64>,
+    pub(crate) daily_query_jobs: Option<u64>,
     /// Milliseconds.
     pub(crate) start_delay: Option<u64>,
     pub(crate) parent_locks: Option<Share>,
@@ -271,16 +294,27 @@ impl Target {
 
 impl Call {
     fn is_result(self) -> bool {
-        matches!(self, Call::Successful | Call::Failed | Call::Unprocessed)
+        matches!(self, Call::Successful | Call::Failed | Call::Unprocessed | Call::QueryResults)
     }
 
     fn writes(self) -> bool {
-        matches!(self, Call::Create | Call::Upload | Call::Close | Call::Abort | Call::Delete)
+        matches!(
+            self,
+            Call::Create
+                | Call::Upload
+                | Call::Close
+                | Call::Abort
+                | Call::Delete
+                | Call::QueryCreate
+                | Call::QueryAbort
+                | Call::QueryDelete
+        )
     }
 
     /// Its requests have a body.
     fn has_body(self) -> bool {
-        (self.writes() && self != Call::Delete) || self == Call::Token
+        let bodiless = matches!(self, Call::Delete | Call::QueryDelete);
+        (self.writes() && !bodiless) || self == Call::Token
     }
 }
 
@@ -299,8 +333,13 @@ impl CallFault {
 }
 
 impl JobFault {
-    /// It strikes a closed job.
+    /// It strikes a closed ingest job.
     pub(super) fn at_work(self) -> bool {
-        self != JobFault::AbortedOpen
+        self != JobFault::AbortedOpen && !self.at_query()
+    }
+
+    /// It strikes a query job.
+    pub(super) fn at_query(self) -> bool {
+        matches!(self, JobFault::QueryFails | JobFault::QueryTimesOut | JobFault::QueryAborted)
     }
 }

@@ -72,9 +72,15 @@ fn what_is_wrong_is_named_with_what_is_known() {
         ("clock:25h=#3", &["`25h` is no jump of the clock"]),
         (
             "info:reset-in-request=1%",
-            &["`reset-in-request` can strike create, upload, close, abort, token only"],
+            &[
+                "`reset-in-request` can strike create, upload, close, abort, query-create, query-abort, \
+              token only",
+            ],
         ),
-        ("create:cut=1%", &["`cut` can strike successful, failed, unprocessed only"]),
+        (
+            "create:cut=1%",
+            &["`cut` can strike successful, failed, unprocessed, query-results only"],
+        ),
         (
             "*:refused=1%,create:refused=1%",
             &["`create:refused=1%`", "`refused` can strike token only"],
@@ -123,13 +129,19 @@ fn any_spec() -> impl Strategy<Value = FaultSpec> {
         (1..10_i64.pow(12), any::<bool>()).prop_map(|(by, back)| if back { -by } else { by });
     (
         (number(), number(), number(), number(), number(), number(), number(), number()),
-        (prop::option::of(1..u64::MAX / 2), prop::option::of(share())),
+        (
+            prop::option::of(1..u64::MAX / 2),
+            prop::option::of(share()),
+            number(),
+            number(),
+            number(),
+        ),
         prop::collection::vec(rows, 0..4),
         prop::collection::vec(jobs, 0..4),
         prop::collection::vec((jump, when()), 0..3),
         prop::collection::vec(rule(), 0..5),
     )
-        .prop_map(|(knobs, (start_delay, parent_locks), rows, jobs, clock, calls)| FaultSpec {
+        .prop_map(|(knobs, more, rows, jobs, clock, calls)| FaultSpec {
             seed: knobs.0,
             limit: knobs.1,
             calm_after: knobs.2,
@@ -138,8 +150,11 @@ fn any_spec() -> impl Strategy<Value = FaultSpec> {
             daily_batches: knobs.5,
             daily_requests: knobs.6,
             rows_per_second: knobs.7,
-            start_delay,
-            parent_locks,
+            start_delay: more.0,
+            parent_locks: more.1,
+            daily_query_jobs: more.2,
+            query_records_per_second: more.3,
+            download_bytes_per_second: more.4,
             rows,
             jobs,
             clock,

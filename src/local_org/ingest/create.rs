@@ -31,11 +31,6 @@ pub(crate) fn read(
     catalogue: &Catalogue,
     settings: &Settings,
 ) -> Result<JobSpec, ApiError> {
-    let body: Json = serde_json::from_slice(body)
-        .map_err(|error| parser_error(format!("The request body is not JSON: {error}")))?;
-    let Json::Object(body) = body else {
-        return Err(parser_error("The request body is not a JSON object"));
-    };
     const KNOWN: [&str; 7] = [
         "object",
         "operation",
@@ -45,16 +40,8 @@ pub(crate) fn read(
         "lineEnding",
         "assignmentRuleId",
     ];
-    if let Some(unknown) = body.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(parser_error(format!("Unrecognized field \"{unknown}\"")));
-    }
-    if let Some(content) = text(&body, "contentType")?
-        && content != "CSV"
-    {
-        return Err(invalid_job(format!("Unsupported content type: {content}")));
-    }
-    let delimiter = word(&body, "columnDelimiter")?.unwrap_or(Delimiter::default());
-    let line_ending = word(&body, "lineEnding")?.unwrap_or(LineEnding::default());
+    let body = object_of(body, &KNOWN)?;
+    let (delimiter, line_ending) = dialect(&body)?;
     let operation: Operation =
         word(&body, "operation")?.ok_or_else(|| invalid_job("No operation specified"))?;
     if operation == Operation::HardDelete && !settings.hard_delete_permission {
@@ -95,16 +82,43 @@ pub(crate) fn read(
     })
 }
 
+/// The body's fields, all of them among those known.
+pub(crate) fn object_of(body: &[u8], known: &[&str]) -> Result<Map<String, Json>, ApiError> {
+    let body: Json = serde_json::from_slice(body)
+        .map_err(|error| parser_error(format!("The request body is not JSON: {error}")))?;
+    let Json::Object(body) = body else {
+        return Err(parser_error("The request body is not a JSON object"));
+    };
+    match body.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(parser_error(format!("Unrecognized field \"{unknown}\""))),
+        None => Ok(body),
+    }
+}
+
+/// `contentType`, `columnDelimiter` and `lineEnding`.
+pub(crate) fn dialect(body: &Map<String, Json>) -> Result<(Delimiter, LineEnding), ApiError> {
+    if let Some(content) = text(body, "contentType")?
+        && content != "CSV"
+    {
+        return Err(invalid_job(format!("Unsupported content type: {content}")));
+    }
+    let delimiter = word(body, "columnDelimiter")?.unwrap_or_default();
+    Ok((delimiter, word(body, "lineEnding")?.unwrap_or_default()))
+}
+
 fn parser_error(message: impl Into<String>) -> ApiError {
     ApiError::bad_request("JSON_PARSER_ERROR", message)
 }
 
-fn invalid_job(message: impl std::fmt::Display) -> ApiError {
+pub(crate) fn invalid_job(message: impl std::fmt::Display) -> ApiError {
     ApiError::bad_request("INVALIDJOB", format!("InvalidJob : {message}"))
 }
 
 /// A text of the body; null and empty are none.
-fn text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>, ApiError> {
+pub(crate) fn text<'a>(
+    body: &'a Map<String, Json>,
+    name: &str,
+) -> Result<Option<&'a str>, ApiError> {
     match body.get(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) if text.is_empty() => Ok(None),
@@ -114,7 +128,7 @@ fn text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>, 
 }
 
 /// One of a set of words, in their exact letter case.
-fn word<T: serde::de::DeserializeOwned>(
+pub(crate) fn word<T: serde::de::DeserializeOwned>(
     body: &Map<String, Json>,
     name: &str,
 ) -> Result<Option<T>, ApiError> {

@@ -130,6 +130,9 @@ impl Inner {
             JobFault::Locks => {
                 "TooManyLockFailure : Too many lock failure 200 trying to obtain exclusive access"
             }
+            JobFault::QueryFails | JobFault::QueryTimesOut | JobFault::QueryAborted => {
+                return Ok(());
+            }
             JobFault::Aborted | JobFault::AbortedOpen => {
                 let mut progress = job.progress();
                 if !progress.state.is_terminal() {

@@ -22,7 +22,7 @@ use crate::local_org::state::OrgState;
 
 /// JSON bodies may have this many bytes; none that makes sense has a
 /// hundredth of it.
-const JSON_LIMIT: usize = 64 * 1024;
+pub(crate) const JSON_LIMIT: usize = 64 * 1024;
 
 /// Bytes passed on at a time, in either direction.
 const PIECE: usize = 256 * 1024;
@@ -47,7 +47,7 @@ impl FromRef<Arc<OrgState>> for Ingest {
 }
 
 /// Runs what may wait for SQLite or a file off the async threads.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {
@@ -56,7 +56,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn unsupported(headers: &HeaderMap) -> ApiError {
+pub(crate) fn unsupported(headers: &HeaderMap) -> ApiError {
     let given = content_type(headers);
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -69,7 +69,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
+pub(crate) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
     content_type(headers).split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(wanted))
 }
 
@@ -92,7 +92,11 @@ fn coding(headers: &HeaderMap) -> Option<Coding> {
 }
 
 /// Reads a small body whole, uncompressed.
-async fn small_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn small_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -165,7 +169,7 @@ async fn list(
 }
 
 /// The filters of the list need no decoding: none has a value with an escape.
-fn pairs(query: &str) -> Vec<(String, String)> {
+pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

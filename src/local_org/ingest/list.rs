@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value as Json, json};
 
 use super::Ingest;
-use super::job::{Job, Shape};
+use super::job::Shape;
 use super::shuffle::shuffle;
 use crate::local_org::errors::ApiError;
 use crate::local_org::ids::RecordKey;
+
+/// Tells a job by its number, as one of a list.
+pub(crate) type Teller = Box<dyn Fn(u64) -> Option<Json> + Send + Sync>;
 
 /// Lists with more than a page, kept until too many are.
 #[derive(Default)]
@@ -71,34 +74,65 @@ impl Ingest {
                 _ => {}
             }
         }
+        let jobs = if wanted { self.numbers() } else { Vec::new() };
         let page = self.inner.settings.list_page.max(1);
+        let path = format!("/services/data/v{version}/jobs/ingest");
+        self.page(jobs, locator, page, &path)
+    }
+
+    /// Numbers of all jobs.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.inner.registry.all().iter().map(|job| job.number).collect()
+    }
+
+    /// From now on lists may hold jobs that are told by `teller`.
+    pub(crate) fn tell_also(&self, teller: Teller) {
+        // There is one kind of other jobs, and one start.
+        let _ = self.inner.others.set(teller);
+    }
+
+    fn tell(&self, number: u64) -> Option<Json> {
+        match self.inner.registry.get(number) {
+            Some(job) => Some(job.json(Shape::Listed)),
+            None => self.inner.others.get().and_then(|teller| teller(number)),
+        }
+    }
+
+    /// A page of a list of these jobs, in no particular order, or of that
+    /// which a locator continues. `path` is where the rest is to be had.
+    ///
+    /// # Errors
+    /// 400 for a locator that means nothing.
+    pub(crate) fn page(
+        &self,
+        mut jobs: Vec<u64>,
+        locator: Option<&str>,
+        most: usize,
+        path: &str,
+    ) -> Result<Json, ApiError> {
         let (cursor, jobs, from) = match locator {
             Some(locator) => {
                 let (cursor, jobs, from) =
                     self.located(locator).ok_or_else(|| bad_parameter("queryLocator", locator))?;
                 (Some(cursor), jobs, from)
             }
-            None if wanted => {
-                let mut jobs: Vec<u64> =
-                    self.inner.registry.all().iter().map(|job| job.number).collect();
+            None => {
                 shuffle(&mut jobs, self.inner.settings.seed);
                 (None, Arc::new(jobs), 0)
             }
-            None => (None, Arc::default(), 0),
         };
-        let to = (from + page).min(jobs.len());
+        let to = (from + most).min(jobs.len());
         let records: Vec<Json> = jobs
             .get(from..to)
             .unwrap_or_default()
             .iter()
             // Those removed since the first page are left out.
-            .filter_map(|number| self.inner.registry.get(*number))
-            .map(|job: Arc<Job>| job.json(Shape::Listed))
+            .filter_map(|number| self.tell(*number))
             .collect();
         let next = if to < jobs.len() {
             let cursor = cursor.unwrap_or_else(|| self.inner.cursors.keep(jobs));
             let cursor = RecordKey::new("01g", cursor);
-            json!(format!("/services/data/v{version}/jobs/ingest?queryLocator={cursor}-{to}"))
+            json!(format!("{path}?queryLocator={cursor}-{to}"))
         } else {
             Json::Null
         };
@@ -112,6 +146,7 @@ impl Ingest {
     }
 }
 
-fn bad_parameter(name: &str, value: &str) -> ApiError {
+/// 400 of a parameter whose value means nothing.
+pub(crate) fn bad_parameter(name: &str, value: &str) -> ApiError {
     ApiError::bad_request("INVALID_QUERY_FILTER", format!("Invalid value for {name}: {value}"))
 }

@@ -13,26 +13,26 @@
 //! org goes on with the units that are left.
 
 mod apply;
-mod create;
-mod csv;
+pub(super) mod create;
+pub(super) mod csv;
 mod cut;
 mod faulty;
 mod header;
 pub(crate) mod http;
-mod job;
-mod list;
+pub(super) mod job;
+pub(super) mod list;
 mod multipart;
 mod plan;
 mod prepare;
 mod registry;
-mod results;
-mod shuffle;
+pub(super) mod results;
+pub(super) mod shuffle;
 mod spool;
 mod tell;
 mod worker;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ use super::clock::Clock;
 use super::errors::ApiError;
 use super::faults::Faults;
 use super::ids::RecordKey;
+use super::queue::Queue;
 use super::settings::{
     BatchesUsedUp, OpenJobExpiry, OthersJobs, SecondUpload, Settings, UploadAfterClose,
 };
@@ -51,6 +52,7 @@ use super::store::{Effect, Store, StoreError};
 use create::Creator;
 pub(crate) use http::routes;
 use job::{Job, Progress, Shape, State, illegal_state};
+pub(crate) use list::Teller;
 use registry::Registry;
 use spool::{Spools, Upload};
 
@@ -106,8 +108,10 @@ struct Inner {
     store: Arc<Store>,
     registry: Registry,
     spools: Spools,
-    queue: worker::Queue,
+    queue: Queue<worker::Task>,
     cursors: list::Cursors,
+    /// Tells jobs that are in a list but not of ingest.
+    others: OnceLock<Teller>,
     faults: Arc<Faults>,
 }
 
@@ -197,8 +201,9 @@ impl Ingest {
             store: Arc::clone(store),
             registry: Registry::open(dir)?,
             spools: Spools::open(dir)?,
-            queue: worker::Queue::default(),
+            queue: Queue::default(),
             cursors: list::Cursors::default(),
+            others: OnceLock::new(),
             faults: Arc::new(Faults::new(&settings.faults)),
         });
         for job in inner.registry.all() {
@@ -210,7 +215,7 @@ impl Ingest {
             }
             if matches!(progress.state, State::UploadComplete | State::InProgress) {
                 drop(progress);
-                inner.queue.add(job, Duration::ZERO);
+                inner.queue.add(worker::Task::Begin(job), Duration::ZERO);
             }
         }
         let threads = (0..settings.workers.clamp(1, 64))
@@ -342,7 +347,7 @@ impl Ingest {
 
     fn enqueue(&self, job: &Arc<Job>) {
         let delay = Duration::from_millis(self.inner.settings.start_delay_ms);
-        self.inner.queue.add(Arc::clone(job), delay);
+        self.inner.queue.add(worker::Task::Begin(Arc::clone(job)), delay);
     }
 
     /// The job of an id, for a user.

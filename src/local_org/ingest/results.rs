@@ -10,7 +10,7 @@ use super::cut::longest_record;
 use super::job::{Job, State, illegal_state};
 use super::spool::Spool;
 use crate::local_org::errors::ApiError;
-use crate::local_org::settings::{EarlyResults, EmptyResults};
+use crate::local_org::settings::{EarlyResults, EmptyResults, Settings};
 
 /// Which of the sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +48,13 @@ pub(crate) enum Answer {
 /// # Errors
 /// 400 before the job has ended (a switch), 409 under another API version than
 /// the job's (a switch), 500 when its files can't be read.
-pub(crate) fn open(
+pub(super) fn open(
     inner: &Inner,
     job: &Job,
     set: ResultSet,
     version: &str,
 ) -> Result<Answer, ApiError> {
-    if inner.settings.same_version_for_results && version != job.spec.version {
-        return Err(ApiError::new(
-            axum::http::StatusCode::CONFLICT,
-            "API_VERSION_MISMATCH",
-            format!("The job was created with API version {}", job.spec.version),
-        ));
-    }
+    same_version(&inner.settings, &job.spec.version, version)?;
     let progress = job.progress().clone();
     if !progress.state.is_terminal() && inner.settings.early_results == EarlyResults::Refuse {
         return Err(illegal_state(format!(
@@ -104,6 +98,21 @@ pub(crate) fn open(
         }
     };
     answer.map(Answer::Body).map_err(|error| internal(&error))
+}
+
+/// Whether results may be asked for under this API version.
+///
+/// # Errors
+/// 409 under another one than the job's, unless that is switched off.
+pub(crate) fn same_version(settings: &Settings, job: &str, asked: &str) -> Result<(), ApiError> {
+    if !settings.same_version_for_results || asked == job {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        axum::http::StatusCode::CONFLICT,
+        "API_VERSION_MISMATCH",
+        format!("The job was created with API version {job}"),
+    ))
 }
 
 /// The answer to an empty set, unless it is its header.

@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Inner;
@@ -26,13 +26,15 @@ use crate::local_org::settings::{ResultOrder, RowsBeyondAllowance};
 use crate::local_org::store::{StoreError, UnitDone};
 
 /// What waits for a worker.
-enum Task {
-    Begin { job: Arc<Job>, not_before: Instant },
+pub(super) enum Task {
+    /// A closed job.
+    Begin(Arc<Job>),
+    /// One that has begun.
     Work(Arc<Run>),
 }
 
 /// The work of one job that has begun.
-struct Run {
+pub(super) struct Run {
     job: Arc<Job>,
     plan: Plan,
     units: Mutex<VecDeque<Unit>>,
@@ -58,106 +60,17 @@ enum WorkError {
     Refused(JobError),
 }
 
-/// The queue, and the word to stop.
-#[derive(Default)]
-pub(crate) struct Queue {
-    tasks: Mutex<VecDeque<Task>>,
-    wake: Condvar,
-    stopping: AtomicBool,
-    /// When the next paced unit may be committed.
-    next_free: Mutex<Option<Instant>>,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Queue {
-    /// Lets a closed job be begun, after `delay`.
-    pub(crate) fn add(&self, job: Arc<Job>, delay: Duration) {
-        lock(&self.tasks).push_back(Task::Begin { job, not_before: Instant::now() + delay });
-        self.wake.notify_all();
-    }
-
-    /// Wakes workers that wait for their turn: a job was aborted or removed.
-    pub(crate) fn look_again(&self) {
-        self.wake.notify_all();
-    }
-
-    /// Lets workers end after the unit they are at.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-        // Under the lock, so that no worker is between looking and waiting.
-        let _tasks = lock(&self.tasks);
-        self.wake.notify_all();
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// The next task whose time has come; `None`: stop.
-    fn next(&self) -> Option<Task> {
-        let mut tasks = lock(&self.tasks);
-        loop {
-            if self.is_stopping() {
-                return None;
-            }
-            let now = Instant::now();
-            let due = |task: &Task| match task {
-                Task::Begin { not_before, .. } => *not_before,
-                Task::Work(_) => now,
-            };
-            if let Some(at) = tasks.iter().position(|task| due(task) <= now) {
-                return tasks.remove(at);
-            }
-            let wait = tasks.iter().map(due).min().map(|due| due.duration_since(now));
-            tasks = match wait {
-                Some(wait) => match self.wake.wait_timeout(tasks, wait) {
-                    Ok((tasks, _)) => tasks,
-                    Err(poisoned) => poisoned.into_inner().0,
-                },
-                None => self.wake.wait(tasks).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-    }
-
-    /// Waits until `rows` more rows may be done at the org's speed; `false`
-    /// when the job needn't be worked any more.
-    fn pace(&self, rows: u32, speed: Option<u64>, job: &Job) -> bool {
-        let Some(speed) = speed.filter(|speed| *speed > 0) else { return true };
-        let due = {
-            let mut next_free = lock(&self.next_free);
-            let start = next_free.map_or_else(Instant::now, |next| next.max(Instant::now()));
-            let due = start + Duration::from_secs_f64(f64::from(rows) / speed as f64);
-            *next_free = Some(due);
-            due
-        };
-        let mut tasks = lock(&self.tasks);
-        loop {
-            if self.is_stopping() || job.state() != State::InProgress {
-                return false;
-            }
-            let now = Instant::now();
-            if now >= due {
-                return true;
-            }
-            tasks = match self.wake.wait_timeout(tasks, due - now) {
-                Ok((tasks, _)) => tasks,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
-    }
 }
 
 /// The life of a worker thread.
 pub(crate) fn work(inner: &Inner) {
     while let Some(task) = inner.queue.next() {
         match task {
-            Task::Begin { job, .. } => match begin(inner, &job) {
+            Task::Begin(job) => match begin(inner, &job) {
                 Ok(Some(run)) => {
-                    lock(&inner.queue.tasks).push_back(Task::Work(run));
-                    inner.queue.wake.notify_all();
+                    inner.queue.add(Task::Work(run), Duration::ZERO);
                 }
                 Ok(None) => {}
                 Err(error) => give_up(inner, &job, &error),
@@ -168,8 +81,7 @@ pub(crate) fn work(inner: &Inner) {
                     (units.pop_front(), !units.is_empty())
                 };
                 if more {
-                    lock(&inner.queue.tasks).push_back(Task::Work(Arc::clone(&run)));
-                    inner.queue.wake.notify_one();
+                    inner.queue.add(Task::Work(Arc::clone(&run)), Duration::ZERO);
                 }
                 let Some(unit) = unit else { continue };
                 if let Err(error) = work_unit(inner, &run, &unit) {
@@ -325,7 +237,8 @@ fn work_unit(inner: &Inner, run: &Run, unit: &Unit) -> Result<(), WorkError> {
         .read_to_end(&mut data)?;
     let prepared = prepare(&run.plan, &data, unit.first_row).map_err(WorkError::Refused)?;
     let prepared_in = started.elapsed();
-    if !inner.queue.pace(unit.rows, inner.settings.rows_per_second, job) {
+    let goes_on = || job.state() == State::InProgress;
+    if !inner.queue.pace(unit.rows, inner.settings.rows_per_second, goes_on) {
         if !inner.queue.is_stopping() {
             lock(&run.units).clear();
         }

@@ -15,7 +15,6 @@ use super::plan::{Binder, Bound};
 use super::read::{ReadError, Reader};
 use crate::local_org::catalogue::{FieldDef, FieldKind, ObjectDef};
 use crate::local_org::ids::RecordKey;
-use crate::local_org::store::Record;
 use crate::local_org::value::Value;
 
 /// A condition bound to fields.
@@ -125,11 +124,15 @@ impl Filter {
     }
 
     /// Whether a record fulfils it.
-    pub(crate) fn holds(&self, record: &Record, reader: &Reader<'_>) -> Result<bool, ReadError> {
+    pub(crate) fn holds<S: AsRef<str>>(
+        &self,
+        values: &[Value<S>],
+        reader: &Reader<'_>,
+    ) -> Result<bool, ReadError> {
         Ok(match self {
             Filter::And(all) => {
                 for filter in all {
-                    if !filter.holds(record, reader)? {
+                    if !filter.holds(values, reader)? {
                         return Ok(false);
                     }
                 }
@@ -137,15 +140,44 @@ impl Filter {
             }
             Filter::Or(any) => {
                 for filter in any {
-                    if filter.holds(record, reader)? {
+                    if filter.holds(values, reader)? {
                         return Ok(true);
                     }
                 }
                 false
             }
-            Filter::Not(inner) => !inner.holds(record, reader)?,
-            Filter::Test(bound, test) => test.passes(&reader.value(bound, record)?),
+            Filter::Not(inner) => !inner.holds(values, reader)?,
+            Filter::Test(bound, test) => {
+                reader.with_value(bound, values, |value, _| test.passes(value))?
+            }
         })
+    }
+
+    /// Counters of the first and last record that can fulfil it, as far as
+    /// conditions on the id tell: ids ascend as counters do.
+    pub(crate) fn counters(&self, object: &ObjectDef) -> (u64, u64) {
+        let all = (0, u64::MAX);
+        match self {
+            Filter::And(conditions) => conditions.iter().fold(all, |(first, last), condition| {
+                let (from, to) = condition.counters(object);
+                (first.max(from), last.min(to))
+            }),
+            Filter::Test(bound, Test::Id(operator, id))
+                if bound.own_field() == Some(object.system.id) =>
+            {
+                let key = RecordKey::parse(id).filter(|key| key.prefix() == object.key_prefix);
+                let Some(counter) = key.and_then(|key| key.counter()) else { return all };
+                match operator {
+                    Operator::Equal => (counter, counter),
+                    Operator::Less => (0, counter.saturating_sub(1)),
+                    Operator::LessOrEqual => (0, counter),
+                    Operator::Greater => (counter.saturating_add(1), u64::MAX),
+                    Operator::GreaterOrEqual => (counter, u64::MAX),
+                    Operator::NotEqual | Operator::Like => all,
+                }
+            }
+            _ => all,
+        }
     }
 
     /// The values an index can find all matching records by: the field's
@@ -306,7 +338,7 @@ fn ordered(operator: Operator, ordering: Ordering) -> bool {
 
 impl Test {
     /// Whether a value passes.
-    pub(crate) fn passes(&self, value: &Value) -> bool {
+    pub(crate) fn passes(&self, value: Value<&str>) -> bool {
         match self {
             Test::Present(wanted) => *wanted != matches!(value, Value::Null),
             Test::Any { tests, negated } => tests.iter().any(|test| test.passes(value)) != *negated,
@@ -324,15 +356,12 @@ impl Test {
     }
 
     /// The outcome against a value that is there and of the right kind.
-    fn compares(&self, value: &Value) -> Option<bool> {
+    fn compares(&self, value: Value<&str>) -> Option<bool> {
         match self {
             Test::Text { operator, value: wanted, exact } => {
                 let Value::Text(text) = value else { return None };
-                let ordering = if *exact {
-                    text.as_str().cmp(wanted)
-                } else {
-                    fold(text).as_str().cmp(wanted)
-                };
+                let ordering =
+                    if *exact { text.cmp(wanted) } else { fold(text).as_str().cmp(wanted) };
                 Some(ordered(*operator, ordering))
             }
             Test::Like(pattern) => {
@@ -341,16 +370,16 @@ impl Test {
             }
             Test::Number(operator, wanted) => {
                 let number = match value {
-                    Value::Number(number) => *number,
-                    Value::Int(number) => *number as f64,
+                    Value::Number(number) => number,
+                    Value::Int(number) => number as f64,
                     _ => return None,
                 };
                 Some(ordered(*operator, number.partial_cmp(wanted)?))
             }
             Test::Moment { operator, from, until } => {
                 let at = match value {
-                    Value::Date(at) | Value::Time(at) => i64::from(*at),
-                    Value::DateTime(at) => *at,
+                    Value::Date(at) | Value::Time(at) => i64::from(at),
+                    Value::DateTime(at) => at,
                     _ => return None,
                 };
                 Some(match operator {

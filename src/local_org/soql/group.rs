@@ -138,11 +138,11 @@ impl Grouping {
             groups.insert(String::new(), (Vec::new(), fresh()));
         }
         let mut too_many = false;
-        each_match(plan, reader, deleted_too, &mut |record| {
+        each_match(plan, reader, deleted_too, &mut |row| {
             let values = self
                 .keys
                 .iter()
-                .map(|key| reader.value(key, record))
+                .map(|key| reader.value(key, row.values))
                 .collect::<Result<Vec<_>, _>>()?;
             let mut text = String::new();
             for value in &values {
@@ -155,7 +155,7 @@ impl Grouping {
             let (_, tallies) = groups.entry(text).or_insert_with(|| (values, fresh()));
             for (output, tally) in self.outputs.iter().zip(tallies) {
                 if let What::Aggregate(function, bound) = &output.what {
-                    tally.add(*function, reader.value(bound, record)?);
+                    tally.add(*function, reader.value(bound, row.values)?);
                 }
             }
             Ok(ControlFlow::Continue(()))

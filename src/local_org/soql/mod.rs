@@ -19,7 +19,7 @@ pub(crate) mod ast;
 pub(crate) mod dates;
 mod filter;
 mod group;
-mod lexer;
+pub(crate) mod lexer;
 mod like;
 mod parser;
 pub(crate) mod plan;

@@ -137,6 +137,8 @@ pub(crate) struct Plan {
     pub object: Arc<ObjectDef>,
     /// What comes back.
     pub shape: Shape,
+    /// The columns one by one, as they were named; none of groups.
+    pub selected: Vec<(String, Bound)>,
     /// What records must fulfil.
     pub filter: Option<Filter>,
     /// In which order; none is by id.
@@ -183,6 +185,7 @@ pub(crate) fn bind(
     let grouped = !query.group_by.is_empty()
         || matches!(&query.select, Select::Items(items)
             if items.iter().any(|item| matches!(item, SelectItem::Aggregate { .. })));
+    let mut selected = Vec::new();
     let (shape, sort) = match &query.select {
         Select::Count if grouped => {
             return Err(SoqlError::plain(
@@ -195,7 +198,7 @@ pub(crate) fn bind(
             (Shape::Groups(Grouping::bind(items, query, object, &binder)?), Vec::new())
         }
         Select::Items(items) => (
-            Shape::Records(binder.columns(items, object)?),
+            Shape::Records(binder.columns(items, object, &mut selected)?),
             query
                 .order_by
                 .iter()
@@ -206,6 +209,7 @@ pub(crate) fn bind(
     Ok(Plan {
         object: Arc::clone(object),
         shape,
+        selected,
         filter,
         sort,
         limit: query.limit,
@@ -305,6 +309,7 @@ impl Binder<'_> {
         &self,
         items: &[SelectItem],
         object: &Arc<ObjectDef>,
+        selected: &mut Vec<(String, Bound)>,
     ) -> Result<Vec<Column>, SoqlError> {
         let mut columns = Vec::new();
         let mut seen: Vec<String> = Vec::new();
@@ -323,7 +328,9 @@ impl Binder<'_> {
                 );
             }
             seen.push(text);
-            add_column(&mut columns, &self.path(path, object)?, object);
+            let bound = self.path(path, object)?;
+            add_column(&mut columns, &bound, object);
+            selected.push((path.text(), bound));
         }
         Ok(columns)
     }

@@ -32,7 +32,7 @@ pub(crate) fn write_record(
             }
             Column::Parent { name, lookup, targets } => {
                 let _ = write!(out, r#","{name}":"#);
-                match reader.parent(*lookup, targets, record)? {
+                match reader.parent(*lookup, targets, &record.values)? {
                     Some((parent, columns)) => {
                         let kind = targets
                             .iter()
@@ -66,6 +66,6 @@ pub(crate) fn json(object: &ObjectDef, field: usize, source: &Source, record: &R
         // An address without any part is null.
         return if parts.values().all(Json::is_null) { Json::Null } else { Json::Object(parts) };
     }
-    let value = own_value(source, record, object);
+    let value = own_value(source, &record.values, object);
     object.fields.get(field).map_or(Json::Null, |def| value.json(def))
 }

@@ -14,54 +14,69 @@ use super::plan::{Column, Plan, Shape, SortBy};
 use super::project::write_record;
 use super::read::{ReadError, Reader};
 use crate::local_org::catalogue::ObjectDef;
-use crate::local_org::store::Record;
+use crate::local_org::ids::RecordKey;
+use crate::local_org::store::{Range, Record, Row};
 use crate::local_org::value::Value;
 
 /// The 15 characters of an id.
 pub(crate) type Id15 = [u8; 15];
 
-/// Visits every record that fulfils the condition, in the order of ids, until
-/// `visit` breaks off. Equality on the id or on an indexed field goes through
-/// the index, everything else reads all records of the object.
-pub(super) fn each_match(
+/// Visits every record that fulfils the condition, until `visit` breaks off:
+/// in the order of ids, or the other way round when that is the plan's order.
+/// Equality on the id or on an indexed field goes through the index, ranges
+/// of ids are read alone, everything else reads all records of the object.
+pub(crate) fn each_match(
     plan: &Plan,
     reader: &Reader<'_>,
     deleted_too: bool,
-    visit: &mut dyn FnMut(&Record) -> Result<ControlFlow<()>, ReadError>,
+    visit: &mut dyn FnMut(&Row<'_, '_>) -> Result<ControlFlow<()>, ReadError>,
 ) -> Result<(), ReadError> {
+    let object = &plan.object;
     let deleted_too = deleted_too || plan.all_rows;
-    let fulfils = |record: &Record| match &plan.filter {
-        _ if record.deleted && !deleted_too => Ok(false),
-        Some(filter) => filter.holds(record, reader),
-        None => Ok(true),
+    let mut meet = |row: Row<'_, '_>| {
+        let archived = reader.archive(object, row.values);
+        if (row.deleted || archived) && !deleted_too {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let fulfils = match &plan.filter {
+            Some(filter) => filter.holds(row.values, reader)?,
+            None => true,
+        };
+        if fulfils { visit(&row) } else { Ok(ControlFlow::Continue(())) }
     };
+    let descending = natural_order(plan) == Some(true);
     // The index of a key holds live records alone; that of the id holds all.
     let indexed = plan.filter.as_ref().and_then(super::filter::Filter::lookup);
-    let indexed = indexed.filter(|(field, _)| !deleted_too || *field == plan.object.system.id);
+    let indexed = indexed.filter(|(field, _)| !deleted_too || *field == object.system.id);
     if let Some((field, texts)) = indexed {
         let mut found: Vec<Record> = Vec::new();
         for text in texts {
-            if field == plan.object.system.id {
-                found.extend(reader.store().get(&plan.object, &text)?);
+            if field == object.system.id {
+                found.extend(reader.view().get(object, &text)?);
             } else {
-                found.extend(reader.store().find_by(&plan.object, field, &text)?);
+                found.extend(reader.view().store().find_by(object, field, &text)?);
             }
         }
         found.sort_by(|left, right| left.id.cmp(&right.id));
         found.dedup_by(|left, right| left.id == right.id);
+        if descending {
+            found.reverse();
+        }
         for record in &found {
-            if fulfils(record)? && visit(record)?.is_break() {
+            let Some(key) = RecordKey::parse(&record.id) else { continue };
+            let mut values: Vec<Value<&str>> = record.values.iter().map(Value::view).collect();
+            let row = Row { key, deleted: record.deleted, values: &mut values };
+            if meet(row)?.is_break() {
                 break;
             }
         }
         return Ok(());
     }
+    let (first, last) =
+        plan.filter.as_ref().map_or((0, u64::MAX), |filter| filter.counters(object));
     let mut outcome = Ok(());
-    reader.store().scan(&plan.object, deleted_too, &mut |record| {
-        let step = fulfils(&record).and_then(|fulfils| {
-            if fulfils { visit(&record) } else { Ok(ControlFlow::Continue(())) }
-        });
-        step.unwrap_or_else(|error| {
+    reader.view().scan(object, Range { first, last, deleted_too, descending }, &mut |row| {
+        meet(row).unwrap_or_else(|error| {
             outcome = Err(error);
             ControlFlow::Break(())
         })
@@ -69,11 +84,23 @@ pub(super) fn each_match(
     outcome
 }
 
+/// Whether a plan's order is that of ids, which costs nothing, and if so
+/// whether it is the other way round.
+pub(crate) fn natural_order(plan: &Plan) -> Option<bool> {
+    match plan.sort.as_slice() {
+        [] => Some(false),
+        [SortBy { bound, descending, .. }] if bound.own_field() == Some(plan.object.system.id) => {
+            Some(*descending)
+        }
+        _ => None,
+    }
+}
+
 /// How many records a query finds (`COUNT()`).
 pub(crate) fn count(plan: &Plan, reader: &Reader<'_>, deleted_too: bool) -> Result<u64, ReadError> {
     let most = plan.limit.unwrap_or(u64::MAX);
-    if plan.filter.is_none() {
-        let all = reader.store().count(&plan.object, deleted_too || plan.all_rows)?;
+    if plan.filter.is_none() && !reader.archives(&plan.object) {
+        let all = reader.view().store().count(&plan.object, deleted_too || plan.all_rows)?;
         return Ok(all.saturating_sub(plan.offset).min(most));
     }
     let mut found = 0;
@@ -96,19 +123,21 @@ pub(crate) fn ids(
         .limit
         .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
         .saturating_add(skipped);
+    let natural = natural_order(plan).is_some();
     let mut found: Vec<(Vec<Key>, Id15)> = Vec::new();
     if wanted > 0 {
-        each_match(plan, reader, deleted_too, &mut |record| {
-            let keys = plan
-                .sort
-                .iter()
-                .map(|sort| reader.value(&sort.bound, record).map(|value| Key::of(&value)))
-                .collect::<Result<Vec<_>, _>>()?;
-            found.push((keys, id15(&record.id)));
-            if plan.sort.is_empty() {
+        each_match(plan, reader, deleted_too, &mut |row| {
+            if natural {
+                found.push((Vec::new(), *row.key.as_bytes()));
                 let enough = found.len() >= wanted;
                 return Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
             }
+            let keys = plan
+                .sort
+                .iter()
+                .map(|sort| reader.with_value(&sort.bound, row.values, |value, _| Key::of(&value)))
+                .collect::<Result<Vec<_>, _>>()?;
+            found.push((keys, *row.key.as_bytes()));
             // With a LIMIT no more than its double is ever kept.
             if found.len() >= wanted.saturating_mul(2).saturating_add(10_000) {
                 found.sort_by(|left, right| compare(&plan.sort, &left.0, &right.0));
@@ -117,8 +146,10 @@ pub(crate) fn ids(
             Ok(ControlFlow::Continue(()))
         })?;
     }
-    // Stable, so that equal keys stay in the order of ids.
-    found.sort_by(|left, right| compare(&plan.sort, &left.0, &right.0));
+    if !natural {
+        // Stable, so that equal keys stay in the order of ids.
+        found.sort_by(|left, right| compare(&plan.sort, &left.0, &right.0));
+    }
     Ok(found.into_iter().map(|(_, id)| id).take(wanted).skip(skipped).collect())
 }
 
@@ -136,7 +167,7 @@ pub(crate) fn write_page(
     let mut first = true;
     for id in ids {
         let id = String::from_utf8_lossy(id);
-        let Some(record) = reader.store().get(object, &id)? else { continue };
+        let Some(record) = reader.get(object, &id)? else { continue };
         if record.deleted && !deleted_too {
             continue;
         }
@@ -158,14 +189,6 @@ pub(crate) fn columns(plan: &Plan) -> &[Column] {
     }
 }
 
-fn id15(id: &str) -> Id15 {
-    let mut bytes = [b'0'; 15];
-    for (to, from) in bytes.iter_mut().zip(id.bytes()) {
-        *to = from;
-    }
-    bytes
-}
-
 /// A value to order by.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub(super) enum Key {
@@ -181,7 +204,7 @@ pub(super) enum Key {
 
 impl Key {
     /// The key of a value.
-    pub(super) fn of(value: &Value) -> Key {
+    pub(super) fn of<S: AsRef<str>>(value: &Value<S>) -> Key {
         match value {
             Value::Null => Key::Null,
             Value::Bool(value) => Key::Bool(*value),
@@ -189,7 +212,7 @@ impl Key {
             Value::Int(number) => Key::Number(*number as f64),
             Value::Date(at) | Value::Time(at) => Key::Number(f64::from(*at)),
             Value::DateTime(at) => Key::Number(*at as f64),
-            Value::Text(text) => Key::Text(fold(text)),
+            Value::Text(text) => Key::Text(fold(text.as_ref())),
             Value::Id(key) => Key::Text(key.to_string()),
         }
     }

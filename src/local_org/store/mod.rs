@@ -13,6 +13,7 @@
 pub(crate) mod blob;
 pub(crate) mod journal;
 mod table;
+mod view;
 mod write;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use super::value::Value;
 pub use journal::Change;
 pub(crate) use journal::Effect;
 pub(crate) use table::{Key, Table};
+pub(crate) use view::{Range, Row, View};
 pub(crate) use write::{Lookups, TableWriter};
 
 /// Records read at a time by a scan: few enough to be quick, enough to make
@@ -36,7 +38,7 @@ pub(crate) use write::{Lookups, TableWriter};
 const SCAN_PAGE: usize = 2_000;
 
 /// Objects of the setup, whose records use up no data storage.
-const SETUP: [&str; 5] = ["Group", "Organization", "Profile", "RecordType", "User"];
+const SETUP: [&str; 6] = ["CaseStatus", "Group", "Organization", "Profile", "RecordType", "User"];
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS slots (
@@ -223,13 +225,7 @@ impl Store {
     pub(crate) fn get(&self, object: &ObjectDef, id: &str) -> Result<Option<Record>, StoreError> {
         let Some(counter) = own_counter(object, id) else { return Ok(None) };
         let table = self.table(object)?;
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(&format!(
-                "SELECT n, deleted, v FROM {} WHERE n = ?1",
-                table.name
-            ))?;
-            statement.query_row([counter as i64], |row| record(table, row)).optional()
-        })
+        self.read(|connection| get_from(connection, table, counter))
     }
 
     /// Live records whose indexed field has this value, given as the text of a
@@ -403,17 +399,9 @@ impl Store {
         let Some(readers) = &self.readers else {
             return Ok(work(&lock(&self.writer))?);
         };
-        let idle = lock(&readers.idle).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => readers.open()?,
-        };
+        let connection = readers.take()?;
         let result = work(&connection)?;
-        let mut idle = lock(&readers.idle);
-        // More than a few are only needed in a rush.
-        if idle.len() < 8 {
-            idle.push(connection);
-        }
+        readers.give_back(connection);
         Ok(result)
     }
 }
@@ -463,6 +451,17 @@ impl UnitWriter<'_> {
 /// The counter of an id of this org and object.
 fn own_counter(object: &ObjectDef, id: &str) -> Option<u64> {
     RecordKey::parse(id).filter(|key| key.prefix() == object.key_prefix)?.counter()
+}
+
+/// A record by its counter.
+fn get_from(
+    connection: &Connection,
+    table: &Table,
+    counter: u64,
+) -> Result<Option<Record>, rusqlite::Error> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT n, deleted, v FROM {} WHERE n = ?1", table.name))?;
+    statement.query_row([counter as i64], |row| record(table, row)).optional()
 }
 
 fn record(table: &Table, row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {

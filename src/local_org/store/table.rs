@@ -16,6 +16,7 @@ use rusqlite::{Connection, params};
 
 use super::{StoreError, blob};
 use crate::local_org::catalogue::{FieldDef, ObjectDef};
+use crate::local_org::ids::RecordKey;
 use crate::local_org::value::Value;
 
 /// A field that records are found by.
@@ -83,7 +84,8 @@ pub(crate) struct Table {
     /// Key columns in field order.
     pub keys: Vec<KeyColumn>,
     slots: Vec<u16>,
-    fields: HashMap<u16, usize>,
+    /// By slot; slots of fields the object lost lead nowhere.
+    fields: Vec<Option<usize>>,
     /// Quoted SQL name.
     pub(super) name: String,
     pub(super) insert: String,
@@ -102,7 +104,7 @@ impl Table {
 
     /// The field of a slot; `None` when the object lost it since.
     pub(crate) fn field(&self, slot: u16) -> Option<usize> {
-        self.fields.get(&slot).copied()
+        self.fields.get(usize::from(slot)).copied().flatten()
     }
 
     /// The key column of a field, with its place among the key columns.
@@ -127,6 +129,29 @@ impl Table {
         values
     }
 
+    /// Puts a record's values in the places of its fields, borrowed.
+    pub(super) fn decode_into<'a>(
+        &self,
+        blob: &'a [u8],
+        key: RecordKey,
+        deleted: bool,
+        places: &mut [Value<&'a str>],
+    ) {
+        places.fill(Value::Null);
+        for entry in blob::Entries::new(blob) {
+            if let Some(place) = self.field(entry.slot).and_then(|field| places.get_mut(field)) {
+                *place = entry.value;
+            }
+        }
+        let system = &self.object.system;
+        if let Some(place) = places.get_mut(system.id) {
+            *place = Value::Id(key);
+        }
+        if let Some(place) = places.get_mut(system.is_deleted) {
+            *place = Value::Bool(deleted);
+        }
+    }
+
     /// The blob of values given by field; nulls, `Id` and `IsDeleted` left out.
     pub(crate) fn encode(&self, values: &[Value]) -> Vec<u8> {
         let system = &self.object.system;
@@ -146,7 +171,12 @@ impl Table {
         object: &Arc<ObjectDef>,
     ) -> Result<Table, StoreError> {
         let slots = open_slots(connection, object)?;
-        let fields = slots.iter().enumerate().map(|(field, slot)| (*slot, field)).collect();
+        let mut fields = vec![None; slots.iter().max().map_or(0, |slot| usize::from(*slot) + 1)];
+        for (field, slot) in slots.iter().enumerate() {
+            if let Some(place) = fields.get_mut(usize::from(*slot)) {
+                *place = Some(field);
+            }
+        }
         let name = quoted(&format!("r_{}", object.name));
         connection.execute_batch(&format!(
             "CREATE TABLE IF NOT EXISTS {name}

@@ -1,5 +1,6 @@
 //! The org as a client sees it, over real HTTP.
 
+mod bulk_query;
 mod faults;
 mod ingest;
 mod login;
