@@ -117,7 +117,8 @@ pub struct ExportArgs {
     /// Pages fetched at the same time
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32))]
     parallel: u16,
-    /// Records of a page at most, where the org doesn't say where pages begin
+    /// Records of a page at most; pages are fetched one after another then.
+    /// Default: the org's own pages, several at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     page_records: Option<u64>,
     /// Let the org count the records before and after, and read the archive

@@ -68,8 +68,11 @@ pub struct ManifestObject {
     pub soql: String,
     /// Whether deleted records were asked for.
     pub deleted: bool,
-    /// The query jobs.
+    /// The query jobs; none where they refuse the object.
     pub jobs: Vec<String>,
+    /// Whether it came by REST queries instead.
+    #[serde(default)]
+    pub by_rest: bool,
     /// The org's clock when the export of it began: what changed later may be
     /// missing.
     pub watermark: Option<String>,

@@ -20,6 +20,7 @@ mod compressed;
 mod conservation;
 mod cutting;
 mod documents;
+mod export;
 mod faults;
 mod group_by;
 mod grouping;

@@ -304,6 +304,7 @@ fn manifest(facts: FileFacts, options: OutputOptions) -> Manifest {
             soql: "SELECT Id FROM Account".to_owned(),
             deleted: false,
             jobs: vec![],
+            by_rest: false,
             watermark: None,
             columns: columns(TypeOptions::default()).iter().map(Into::into).collect(),
             left_out: vec![],

@@ -38,6 +38,7 @@ impl Work {
             let own = |part: &&ExportPart| part.object == object.number;
             told.push(ManifestObject {
                 jobs: parts.iter().filter(own).filter_map(|part| part.job_id.clone()).collect(),
+                by_rest: parts.iter().filter(own).any(|part| part.job_id.is_none()),
                 rows_by_jobs: parts.iter().filter(own).filter_map(|part| part.records).sum(),
                 watermark: Some(format!("{:.3}", self.run.started_at)),
                 columns: columns.iter().map(Into::into).collect(),

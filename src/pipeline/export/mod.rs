@@ -23,6 +23,7 @@ mod open;
 mod pages;
 mod part;
 mod prepare;
+mod rest;
 mod run;
 mod soql;
 mod write;

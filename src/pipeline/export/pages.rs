@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ExportRunError;
+use super::run::Work;
 use crate::domain::{Event, SharedSink};
 use crate::exporter::page::Page;
 use crate::ledger::SharedLedger;
@@ -50,13 +51,15 @@ impl Pages {
     /// Finds the pages of a complete job, those before `from` left out.
     ///
     /// Links are taken only as long as they are those the ledger knows.
+    /// Where the user says how large pages are, each is told by the one before:
+    /// links are to pages of the org's own size.
     pub(super) async fn find(
-        org: Org,
+        work: &Work,
         job: &str,
-        ledger: SharedLedger,
         (object, part): (u32, u32),
         from: u32,
     ) -> Result<Self, ExportRunError> {
+        let (org, ledger) = (work.org.clone(), work.ledger.clone());
         let recorded: Vec<Option<String>> =
             ledger.run(move |ledger| ledger.export_pages(object, part)).await?;
         let mut pages = Pages {
@@ -71,7 +74,11 @@ impl Pages {
             recorded: recorded.len() as u32,
         };
         if recorded.is_empty() {
-            pages.first_links().await?;
+            if work.request.page_records.is_some() {
+                pages.learn(vec![None]).await?;
+            } else {
+                pages.first_links().await?;
+            }
         }
         Ok(pages)
     }

@@ -41,7 +41,12 @@ impl Work {
                 PartState::Written => return Ok(()),
                 PartState::Planned | PartState::Creating => {
                     jobs += 1;
-                    self.create(&mut part).await?;
+                    match self.create(&mut part).await {
+                        Err(ExportRunError::Call(error)) if refused_by_bulk(&error) => {
+                            return self.by_rest(object, about, &mut part, &error).await;
+                        }
+                        created => created?,
+                    }
                 }
                 PartState::Created => match self.wait(object, &part).await {
                     Ok(job) => {
@@ -68,7 +73,7 @@ impl Work {
         }
     }
 
-    async fn step(&self, part: &ExportPart) -> Result<(), ExportRunError> {
+    pub(super) async fn step(&self, part: &ExportPart) -> Result<(), ExportRunError> {
         let part = part.clone();
         Ok(self.ledger.run(move |ledger| ledger.export_step(&part)).await?)
     }
@@ -88,6 +93,14 @@ impl Work {
         self.events.announce(Event::Note {
             text: format!("query job {job} is gone; its records are queried again from the start"),
         });
+        self.remove_files(part).await?;
+        part.state = PartState::Creating;
+        part.records = None;
+        self.step(part).await
+    }
+
+    /// Removes the files of a part that begins anew.
+    pub(super) async fn remove_files(&self, part: &ExportPart) -> Result<(), ExportRunError> {
         for file in self.ledger.run(Ledger::export_files).await? {
             if (file.object, file.part) == (part.object, part.part) {
                 let name = facts_of(&file)?.path;
@@ -100,9 +113,7 @@ impl Work {
                 }
             }
         }
-        part.state = PartState::Creating;
-        part.records = None;
-        self.step(part).await
+        Ok(())
     }
 
     /// Creates the query job of a part. A creation without an answer is tried
@@ -200,8 +211,7 @@ impl Work {
         let mut found: u64 = mine.iter().map(|file| rows_of(file)).sum();
         let mut done_bytes = 0;
 
-        let mut places =
-            Pages::find(self.org.clone(), &job, self.ledger.clone(), key, from).await?;
+        let mut places = Pages::find(self, &job, key, from).await?;
         // A page at a time for each lane: fetched, or waiting to be written.
         let mut under_way = FuturesOrdered::new();
         let mut writer: Option<PartWriter> = None;
@@ -290,7 +300,7 @@ impl Work {
     }
 
     /// What writes a part, with columns that the first page tells.
-    async fn writer(
+    pub(super) async fn writer(
         &self,
         object: &ExportObject,
         about: &About,
@@ -376,4 +386,11 @@ impl Work {
         }
         Ok(columns)
     }
+}
+
+/// Whether it is the object that query jobs refuse, not the query ("Query Jobs
+/// and Unsupported Objects", by the code that clients report).
+pub(super) fn refused_by_bulk(error: &CallError) -> bool {
+    error.code.as_deref().is_some_and(|code| code.eq_ignore_ascii_case("INVALIDENTITY"))
+        && error.message.as_deref().is_some_and(|text| text.contains("Bulk API"))
 }

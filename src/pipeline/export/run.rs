@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::account::{About, AtEnd, objects_of, rows_of};
 use super::counts::{self, CountVerdict};
+use super::part::refused_by_bulk;
 use super::prepare::{ExportRequest, PreparedExport, clear_place};
 use super::{ExportEnd, ExportRunError, PAGE_FOLDER};
 use crate::domain::{Event, Reason, SharedSink, Tally, verdict};
@@ -102,6 +103,7 @@ pub async fn export(
     if let Some(first) = parts.first_mut() {
         match work.create(first).await {
             Ok(()) => {}
+            Err(ExportRunError::Call(error)) if refused_by_bulk(&error) => {}
             Err(ExportRunError::Call(error)) if error.certainly_did_not_happen() => {
                 let Work { folder, ledger, .. } = work;
                 drop(ledger);
