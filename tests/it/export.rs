@@ -260,10 +260,9 @@ fn an_export_killed_at_any_moment_goes_on_to_its_end() {
         ("read_progress", 1),
         ("read_progress", 2),
         ("read_progress", 4),
-        ("read_progress", 6),
     ];
     for (event, times) in moments {
-        let stage = Stage::new(RECORDS, &["--faults", "download-bytes-per-second=80000"]);
+        let stage = Stage::new(RECORDS, &["--faults", "download-bytes-per-second=120000"]);
         let args = [
             "export",
             "--out",
