@@ -58,6 +58,11 @@ bench-load *what:
     cargo build --release
     benches/load.sh {{ what }}
 
+# A million records to Parquet against the floor, DuckDB and Polars; or memory
+bench-export *what:
+    cargo build --release
+    benches/export.sh {{ what }}
+
 # Ten million rows with faults and kills, into the local org
 ten-million:
     cargo build --release

@@ -6,9 +6,11 @@
 # Installs pinned clients into a scratch folder (kept between runs), starts
 # `bulkhaul local-org serve --memory` on a free port and has each of them
 # insert, upsert, update and delete through its own Bulk API 2.0 calls, fetch
-# all three result sets, and query. Ends with 0 only if every outcome was right.
+# all three result sets, and query. Then exports accounts from further local orgs
+# and lets pyarrow, DuckDB, Polars and pandas read the files. Ends with 0 only if
+# every outcome was right.
 #
-# Needs: bash, python3 (3.9 or newer, with venv), npm. Node itself is brought
+# Needs: bash, python3 (3.11 or newer, with venv), npm. Node itself is brought
 # along, because jsforce wants Node 22.
 # CONFORMANCE_DIR names another scratch folder.
 set -euo pipefail
@@ -16,6 +18,8 @@ set -euo pipefail
 readonly SIMPLE_SALESFORCE=1.12.10
 readonly JSFORCE=3.10.26
 readonly NODE=22.23.3
+# What reads exported files, in an environment of its own.
+readonly READERS="pyarrow==26.0.1 duckdb==2.0.1 polars==2.1.0 pandas==3.1.1 requests==2.34.2"
 
 bulkhaul=${1:?usage: conformance/run.sh PATH/TO/bulkhaul}
 bulkhaul=$(realpath "$bulkhaul")
@@ -53,6 +57,16 @@ if [[ ! -e $node_stamp ]]; then
   touch "$node_stamp"
 fi
 
+readers_stamp="$scratch/readers-${READERS//[ =]/-}.done"
+if [[ ! -e $readers_stamp ]]; then
+  echo "conformance: installing $READERS"
+  rm -rf "$scratch/readers"
+  python3 -m venv "$scratch/readers"
+  # shellcheck disable=SC2086 # several packages
+  "$scratch/readers/bin/pip" install --quiet --disable-pip-version-check $READERS
+  touch "$readers_stamp"
+fi
+
 announcement=$(mktemp "$scratch/org.XXXXXX")
 server=
 finish() {
@@ -77,4 +91,5 @@ done
 # The script is outside of the folder with the packages, so it is told where they are.
 NODE_PACKAGES="$scratch/node/node_modules" \
   "$scratch/node/node_modules/$node_package/bin/node" "$here/jsforce_test.mjs" "$announcement"
-echo "conformance: simple-salesforce $SIMPLE_SALESFORCE and jsforce $JSFORCE are satisfied"
+"$scratch/readers/bin/python" "$here/export_test.py" "$bulkhaul"
+echo "conformance: simple-salesforce $SIMPLE_SALESFORCE, jsforce $JSFORCE and the readers are satisfied"
