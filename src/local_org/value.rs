@@ -156,8 +156,13 @@ impl<S: AsRef<str>> Value<S> {
             Value::Null if field.kind == FieldKind::Boolean => Json::Bool(false),
             Value::Null => Json::Null,
             Value::Text(text) => Json::from(text.as_ref()),
-            // 2^53: beyond it a double has no whole-number form of its own.
-            Value::Number(n) if n.fract() == 0.0 && n.abs() < 9_007_199_254_740_992.0 => {
+            // 2^53: beyond it a double has no whole-number form of its own, nor
+            // has the negative zero.
+            Value::Number(n)
+                if n.fract() == 0.0
+                    && n.abs() < 9_007_199_254_740_992.0
+                    && n.to_bits() != (-0.0_f64).to_bits() =>
+            {
                 Json::from(*n as i64)
             }
             Value::Number(number) => Json::from(*number),
