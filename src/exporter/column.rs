@@ -150,7 +150,7 @@ pub(super) fn list_item() -> Arc<ArrowField> {
 }
 
 /// The schema of a file with these columns.
-pub fn schema(columns: &[Column], about: HashMap<String, String>) -> SchemaRef {
+pub(super) fn schema(columns: &[Column], about: HashMap<String, String>) -> SchemaRef {
     let fields: Fields = columns.iter().map(Column::arrow).collect();
     Arc::new(Schema::new(fields).with_metadata(about))
 }

@@ -134,7 +134,7 @@ pub struct Unfit {
 
 enum Open {
     Parquet(Box<ParquetFile>),
-    Text(TextFile),
+    Text(Box<TextFile>),
 }
 
 /// The files of one object, or of a part of it.
@@ -227,7 +227,7 @@ impl Output {
                 for (block, text) in blocks.iter().zip(texts) {
                     facts.marks.join(&text.marks);
                     unfit.extend(named(block, columns, text.faults));
-                    file.write(&text.text)?;
+                    file.write(&text.bytes)?;
                 }
             }
         }
@@ -267,7 +267,7 @@ impl Output {
                 if format == Format::Csv {
                     made.write(&text_file::csv_header(&self.columns))?;
                 }
-                Open::Text(made)
+                Open::Text(Box::new(made))
             }
         };
         let facts =

@@ -21,8 +21,8 @@ type Sink = Hashing<BufWriter<File>>;
 
 /// The sink, behind what packs.
 enum Packer {
-    None(Sink),
-    Gzip(GzEncoder<Sink>),
+    None(Box<Sink>),
+    Gzip(Box<GzEncoder<Sink>>),
     Zstd(Box<zstd::Encoder<'static, Sink>>),
 }
 
@@ -36,7 +36,7 @@ pub(super) struct TextFile {
 
 /// A block as text, and what is known of it.
 pub(super) struct Text {
-    pub(super) text: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) faults: Vec<ValueFault>,
     pub(super) marks: Marks,
 }
@@ -50,8 +50,8 @@ impl TextFile {
     ) -> Result<Self, ExportError> {
         let sink = Hashing::new(BufWriter::with_capacity(256 << 10, file));
         let packer = match packing {
-            Packing::None => Packer::None(sink),
-            Packing::Gzip => Packer::Gzip(GzEncoder::new(sink, Compression::default())),
+            Packing::None => Packer::None(Box::new(sink)),
+            Packing::Gzip => Packer::Gzip(Box::new(GzEncoder::new(sink, Compression::default()))),
             Packing::Zstd => Packer::Zstd(Box::new(
                 zstd::Encoder::new(sink, zstd_level).map_err(ExportError::io(path, "written"))?,
             )),
@@ -83,7 +83,7 @@ impl TextFile {
         let path = self.path;
         let end = || -> io::Result<(File, u64, String)> {
             let sink = match self.packer {
-                Packer::None(sink) => sink,
+                Packer::None(sink) => *sink,
                 Packer::Gzip(packer) => packer.finish()?,
                 Packer::Zstd(packer) => packer.finish()?,
             };
@@ -111,7 +111,7 @@ pub(super) fn csv_header(columns: &[Column]) -> Vec<u8> {
 /// A block as CSV: the org's own text of every value, quoted where needed.
 pub(super) fn csv(block: &RawBatch, columns: &[Column]) -> Text {
     let mut out = Text {
-        text: Vec::with_capacity(block.bytes.len()),
+        bytes: Vec::with_capacity(block.bytes.len()),
         faults: Vec::new(),
         marks: Marks::default(),
     };
@@ -122,11 +122,11 @@ pub(super) fn csv(block: &RawBatch, columns: &[Column]) -> Text {
         for (index, cell) in cells.enumerate() {
             out.marks.see(marked, index, &cell);
             if index > 0 {
-                out.text.push(b',');
+                out.bytes.push(b',');
             }
-            crate::rows::write_cell(&mut out.text, cell.value_in(&mut scratch), b',');
+            crate::rows::write_cell(&mut out.bytes, cell.value_in(&mut scratch), b',');
         }
-        out.text.push(b'\n');
+        out.bytes.push(b'\n');
     }
     out
 }
@@ -134,7 +134,7 @@ pub(super) fn csv(block: &RawBatch, columns: &[Column]) -> Text {
 /// A block as JSON Lines: one object a record, typed like the columns.
 pub(super) fn json_lines(block: &RawBatch, columns: &[Column]) -> Text {
     let mut out = Text {
-        text: Vec::with_capacity(block.bytes.len() * 2),
+        bytes: Vec::with_capacity(block.bytes.len() * 2),
         faults: Vec::new(),
         marks: Marks::default(),
     };
@@ -153,19 +153,19 @@ pub(super) fn json_lines(block: &RawBatch, columns: &[Column]) -> Text {
         let cells = Cells::new(block.record(record), DIALECT.delimiter, DIALECT.quote);
         for (index, (cell, (column, name))) in cells.zip(columns.iter().zip(&names)).enumerate() {
             out.marks.see(marked, index, &cell);
-            out.text.extend_from_slice(name.as_bytes());
+            out.bytes.extend_from_slice(name.as_bytes());
             let text = cell.value_in(&mut scratch);
             match json_value(text, column.kind) {
                 // Writing into memory can't fail.
-                Ok(value) => drop(serde_json::to_writer(&mut out.text, &value)),
+                Ok(value) => drop(serde_json::to_writer(&mut out.bytes, &value)),
                 Err(wrong) => {
-                    out.text.extend_from_slice(b"null");
+                    out.bytes.extend_from_slice(b"null");
                     let text = String::from_utf8_lossy(text).into_owned();
                     out.faults.push(ValueFault { record: number, column: index, wrong, text });
                 }
             }
         }
-        out.text.extend_from_slice(b"}\n");
+        out.bytes.extend_from_slice(b"}\n");
     }
     out
 }

@@ -136,10 +136,7 @@ pub fn date_time(text: &[u8]) -> Result<i64, Wrong> {
     let wrong = Wrong::DateTime;
     let (day, rest) = text.split_at_checked(10).ok_or(wrong)?;
     let days = date(day).map_err(|_| wrong)?;
-    let rest = match rest.split_first() {
-        Some((b'T' | b' ', rest)) => rest,
-        _ => return Err(wrong),
-    };
+    let Some((b'T' | b' ', rest)) = rest.split_first() else { return Err(wrong) };
     let (ms, zone) = clock(rest).ok_or(wrong)?;
     let minutes = match *zone {
         [] | [b'Z'] => 0,

@@ -6,6 +6,8 @@
 //! may have made a job that nobody reads: it changes nothing in the org but one
 //! more of the day's query jobs, and the caller decides.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Call, QUERY_PATIENCE};
@@ -214,11 +216,11 @@ impl Org {
         let mut tail = "/results".to_owned();
         let mut separator = '?';
         if let Some(most) = most {
-            tail.push_str(&format!("?maxRecords={most}"));
+            let _ = write!(tail, "?maxRecords={most}");
             separator = '&';
         }
         if let Some(locator) = locator {
-            tail.push_str(&format!("{separator}locator={}", encode(locator)));
+            let _ = write!(tail, "{separator}locator={}", encode(locator));
         }
         let path = self.query_job_path(id, &tail);
         let call = Call {

@@ -1,6 +1,7 @@
 //! A page to files of each kind, read back.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -195,10 +196,8 @@ fn row_groups_and_files_are_of_a_size() {
     std::fs::create_dir_all(archive.join("Account")).unwrap();
     let mut text = "\"Id\",\"Name\"\n".to_owned();
     for number in 0..50_000 {
-        text += &format!(
-            "\"{number:018}\",\"{:x}\"\n",
-            xxhash_rust::xxh3::xxh3_128(&u32::to_le_bytes(number))
-        );
+        let name = xxhash_rust::xxh3::xxh3_128(&u32::to_le_bytes(number));
+        writeln!(text, "\"{number:018}\",\"{name:x}\"").unwrap();
     }
     let columns: Vec<Column> = ["Id", "Name"]
         .map(|name| {

@@ -2,6 +2,7 @@
 //! problems at once, and nothing is made before there are none.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -276,15 +277,14 @@ fn object(
             conditions.push("IsDeleted = false".to_owned());
         }
         let mut soql = format!("SELECT {} FROM {name}", fields.join(", "));
-        match conditions.as_slice() {
-            [] => {}
-            [one] => soql.push_str(&format!(" WHERE {one}")),
-            [one, rest @ ..] => {
-                soql.push_str(&format!(" WHERE ({one}) AND {}", rest.join(" AND ")))
-            }
-        }
+        // Writing into memory can't fail.
+        let _ = match conditions.as_slice() {
+            [] => Ok(()),
+            [one] => write!(soql, " WHERE {one}"),
+            [one, rest @ ..] => write!(soql, " WHERE ({one}) AND {}", rest.join(" AND ")),
+        };
         if let Some(limit) = target.limit {
-            soql.push_str(&format!(" LIMIT {limit}"));
+            let _ = write!(soql, " LIMIT {limit}");
         }
         soql
     };

@@ -9,7 +9,7 @@ use crate::domain::Event;
 use crate::exporter::ExportError;
 use crate::ledger::{ExportObject, ExportPart, PartState};
 use crate::rows::{private_file, write_quoted};
-use crate::salesforce::{CallError, QueryScope, Record};
+use crate::salesforce::{CallError, FieldValue, QueryScope, Record};
 
 impl Work {
     /// Exports a part by REST from its first record on: there is nothing by
@@ -89,7 +89,7 @@ fn text(names: &[String], records: &[Record]) -> Vec<u8> {
     };
     line(&mut names.iter().cloned());
     for record in records {
-        let cell = |name: &String| record.at(name).map(|value| value.cell()).unwrap_or_default();
+        let cell = |name: &String| record.at(name).map(FieldValue::cell).unwrap_or_default();
         line(&mut names.iter().map(cell));
     }
     text

@@ -110,7 +110,7 @@ pub async fn export(
                 folder.discard();
                 return Err(ExportRunError::Call(error));
             }
-            Err(error) => return Ok(work.end(Some(error)).await?),
+            Err(error) => return work.end(Some(error)).await,
         }
     }
     if work.request.overwrite {

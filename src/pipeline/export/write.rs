@@ -173,7 +173,7 @@ impl PartWriter {
             line.clear();
             let why = value.fault.wrong.to_string();
             let cells = [&value.id, &value.column, &why, &value.fault.text];
-            write_record(&mut line, cells.map(|cell| cell.as_bytes()), b',');
+            write_record(&mut line, cells.map(String::as_bytes), b',');
             line.push(b'\n');
             file.write_all(&line).map_err(failed)?;
         }
