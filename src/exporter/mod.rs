@@ -7,7 +7,7 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`column`] | what each column of a result is, and its type in the file |
+//! | [`column`](mod@column) | what each column of a result is, and its type in the file |
 //! | [`value`] | the text of a cell to its value |
 //! | [`page`] | the records of a page, block by block |
 //! | [`batch`] | a block of records to Arrow columns |
