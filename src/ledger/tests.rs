@@ -487,10 +487,10 @@ fn damage_is_told_with_the_path_and_what_is_still_known() {
     refused(&path, |error| matches!(error, LedgerError::Empty { .. }));
     write(&b"no ledger at all ".repeat(1_000));
     refused(&path, |error| matches!(error, LedgerError::NotALedger { .. }));
-    // A page in the middle that something else wrote over.
+    // A page of chunks that something else wrote over: they came last.
     let mut scribbled = whole.clone();
-    let middle = whole.len() / 2 / 4_096 * 4_096;
-    scribbled[middle..middle + 4_096].fill(0xA5);
+    let last = whole.len() - 4_096;
+    scribbled[last..].fill(0xA5);
     write(&scribbled);
     assert!(matches!(Ledger::open(&path), Err(LedgerError::Damaged { .. })));
     let seen = Ledger::open_read_only(&path).and_then(|ledger| ledger.chunks());
