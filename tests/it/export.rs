@@ -255,7 +255,7 @@ fn an_export_killed_at_any_moment_goes_on_to_its_end() {
         ("job_progress", 1),
         ("read_progress", 1),
         ("read_progress", 2),
-        ("read_progress", 4),
+        ("read_progress", 3),
     ];
     for (event, times) in moments {
         let stage = Stage::new(RECORDS, &["--faults", "download-bytes-per-second=120000"]);
