@@ -30,8 +30,6 @@ enum Packer {
 pub(super) struct TextFile {
     path: PathBuf,
     packer: Packer,
-    /// Text written, before packing.
-    text_bytes: u64,
 }
 
 /// A block as text, and what is known of it.
@@ -56,7 +54,7 @@ impl TextFile {
                 zstd::Encoder::new(sink, zstd_level).map_err(ExportError::io(path, "written"))?,
             )),
         };
-        Ok(TextFile { path: path.to_owned(), packer, text_bytes: 0 })
+        Ok(TextFile { path: path.to_owned(), packer })
     }
 
     /// Bytes of the file so far, not counting what the packer still holds.
@@ -69,7 +67,6 @@ impl TextFile {
     }
 
     pub(super) fn write(&mut self, text: &[u8]) -> Result<(), ExportError> {
-        self.text_bytes += text.len() as u64;
         let written = match &mut self.packer {
             Packer::None(sink) => sink.write_all(text),
             Packer::Gzip(packer) => packer.write_all(text),

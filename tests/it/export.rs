@@ -360,6 +360,7 @@ fn what_can_not_work_is_refused_and_nothing_is_made() {
     refused(&["--object", "Account", "--fields", "Id,BillingAddress"], "address");
     refused(&["--object", "Account", "--fields", "Id,Parnet.Name"], "relationship");
     refused(&["--object", "Account", "--where", "Nonsense = 1"], "Nonsense");
+    refused(&["--object", "Account", "--where", "Nonsense = 1", "--verify"], "Nonsense");
     refused(&["--soql", "SELECT Id"], "FROM");
     refused(&["--soql", "SELECT Id FROM Account GROUP BY Id"], "GROUP BY");
     refused(&["--soql", "SELECT Id, (SELECT Id FROM Contacts) FROM Account"], "by themselves");

@@ -43,7 +43,7 @@ impl Work {
                     jobs += 1;
                     match self.create(&mut part).await {
                         Err(ExportRunError::Call(error)) if refused_by_bulk(&error) => {
-                            return self.by_rest(object, about, &mut part, &error).await;
+                            return self.by_rest(object, about, &mut part).await;
                         }
                         created => created?,
                     }

@@ -2,14 +2,13 @@
 //! from the records.
 
 use super::account::About;
-use super::part::refused_by_bulk;
 use super::run::{Work, blocking};
 use super::{ExportRunError, soql};
 use crate::domain::Event;
 use crate::exporter::ExportError;
 use crate::ledger::{ExportObject, ExportPart, PartState};
 use crate::rows::{private_file, write_quoted};
-use crate::salesforce::{CallError, FieldValue, QueryScope, Record};
+use crate::salesforce::{FieldValue, QueryScope, Record};
 
 impl Work {
     /// Exports a part by REST from its first record on: there is nothing by
@@ -19,9 +18,7 @@ impl Work {
         object: &ExportObject,
         about: &About,
         part: &mut ExportPart,
-        refused: &CallError,
     ) -> Result<(), ExportRunError> {
-        debug_assert!(refused_by_bulk(refused));
         self.events.announce(Event::Note {
             text: format!("query jobs refuse {}: it is exported by REST", object.object),
         });

@@ -64,7 +64,14 @@ pub async fn export(
     for (index, object) in prepared.into_iter().enumerate() {
         let number = index as u32 + 1;
         let counted_before = if request.count {
-            counts::count(&org, &object.soql, object.all_records).await?
+            match counts::count(&org, &object.soql, object.all_records).await {
+                Ok(counted) => counted,
+                Err(error) => {
+                    // Nothing was begun, so nothing stays.
+                    folder.discard();
+                    return Err(ExportRunError::Call(error));
+                }
+            }
         } else {
             None
         };
