@@ -88,13 +88,15 @@ the_floor() {
         [[ -z "$path" || "$path" == /* ]] || path="/services/data/v66.0/$path"
     done
     ((${#links[@]})) || { echo "no pages" >&2; exit 1; }
+    # One process for all pages, so that what starting processes costs is not
+    # counted as transfer.
     for path in "${links[@]}"; do
         number=$((number + 1))
         [[ "$path" == /* ]] || path="/services/data/v66.0/$path"
-        if [[ -n "${1:-}" ]]; then echo "$(printf '%s%04d.csv' "$1" $number) $base$path"
-        else echo "/dev/null $base$path"; fi
-    done | xargs -P "$lanes" -L 1 bash -c 'exec curl --silent --show-error --fail \
-        --header "Authorization: Bearer $TOKEN" --output "$0" "$1"'
+        printf 'url = "%s%s"\noutput = "%s"\n' "$base" "$path" \
+            "$([[ -n "${1:-}" ]] && printf '%s%04d.csv' "$1" $number || echo /dev/null)"
+    done | "${call[@]}" --no-progress-meter --parallel --parallel-immediate \
+        --parallel-max "$lanes" --config -
 }
 export -f the_floor
 export FIELDS="$fields"
@@ -167,6 +169,7 @@ all)
     for i in 1 2 3 4 5 6 7 8 9 10 11 13 14 15 17 18; do
         printf '%-36s %s\n' "${names[i]}" "$(spread "$i" <"$work/results")"
     done
+    "$python" benches/convert.py same "$fast"/archive/Account/*.parquet "$fast/duckdb.parquet" "$fast/polars.parquet"
     ls -l "$fast"/*.parquet | awk '{print $NF, $5, "bytes"}'
     find "$fast/archive" -name '*.parquet' -printf '%p %s bytes\n'
 

@@ -43,23 +43,29 @@ fn mask(job: u64, purpose: Purpose) -> u64 {
     mixed(job.wrapping_mul(8) + purpose as u64)
 }
 
+/// 48 bits of the row and the mask, to tell a locator of this job from any
+/// other text.
+fn checksum(row: u64, mask: u64) -> u64 {
+    mixed(mixed(row) ^ mask) >> (64 - ROW_BITS)
+}
+
 /// The locator of a row.
 fn locator(job: u64, purpose: Purpose, row: u64) -> String {
     let mask = mask(job, purpose);
-    let check = mixed(row ^ mask);
-    let hidden = (row ^ mask ^ (check >> 40 << 24)) & ((1 << ROW_BITS) - 1);
-    let mut bytes = [0; 9];
-    bytes[..3].copy_from_slice(&check.to_be_bytes()[..3]);
-    bytes[3..].copy_from_slice(&hidden.to_be_bytes()[2..]);
+    let check = checksum(row, mask);
+    let hidden = (row ^ mask ^ check) & ((1 << ROW_BITS) - 1);
+    let mut bytes = [0; 12];
+    bytes[..6].copy_from_slice(&check.to_be_bytes()[2..]);
+    bytes[6..].copy_from_slice(&hidden.to_be_bytes()[2..]);
     base64::encode_url(&bytes)
 }
 
 /// The row of a locator of this job and purpose.
 fn located(job: u64, purpose: Purpose, text: &str) -> Option<u64> {
-    let bytes: [u8; 9] = base64::decode(text.as_bytes())?.try_into().ok()?;
+    let bytes: [u8; 12] = base64::decode(text.as_bytes())?.try_into().ok()?;
     let number = |part: &[u8]| part.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    let (check, hidden) = (number(&bytes[..3]), number(&bytes[3..]));
-    let row = (hidden ^ mask(job, purpose) ^ (check << 24)) & ((1 << ROW_BITS) - 1);
+    let (check, hidden) = (number(&bytes[..6]), number(&bytes[6..]));
+    let row = (hidden ^ mask(job, purpose) ^ check) & ((1 << ROW_BITS) - 1);
     (locator(job, purpose, row) == text).then_some(row)
 }
 
@@ -237,7 +243,7 @@ mod tests {
     proptest! {
         #[test]
         fn locators_come_back_and_mean_nothing_elsewhere(
-            job in 0..u64::MAX, row in 0..1_u64 << ROW_BITS, other in ".{0,14}",
+            job in 0..u64::MAX, row in 0..1_u64 << ROW_BITS, other in ".{0,18}",
         ) {
             let text = locator(job, Purpose::Results, row);
             prop_assert_eq!(located(job, Purpose::Results, &text), Some(row));
