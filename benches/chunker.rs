@@ -112,6 +112,7 @@ fn prepare(load: Load) -> Prepared {
         user_keys: if matches!(load, Load::WatchedTexts) { &[] } else { &keys },
         renames: if matches!(load, Load::Dropped) { &drops } else { &[] },
         empty: EmptyMeans::Skip,
+        mapping: None,
     };
     let plan = compile(&spec, source.header(), source.dialect(), &mut |_| None)
         .unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -160,9 +161,9 @@ fn transform_and_chunk(bencher: Bencher, load: Load) {
             line_ending: it.plan.line_ending,
             sizing: ChunkSizing::for_source(Some(ROWS), it.bytes, 4, 250_000, MAX_JOB_BYTES),
             duplicates: Duplicates::Reject,
-            key_column: it.plan.key_source(),
+            key_column: it.plan.key_place(),
             text_columns: it.plan.text_candidates.clone(),
-            columns: it.plan.header.clone(),
+            columns: it.plan.column_names(),
             first_number: 1,
             first_rows: None,
         };

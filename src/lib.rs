@@ -10,6 +10,7 @@
 //! | [`domain`] | the words of the field, pure |
 //! | [`rows`] | row batches, cells, canonical forms |
 //! | [`salesforce`] | all that speaks to an org |
+//! | [`mapping`] | mapping files, and the making of values |
 //! | [`reader`] | source files to row batches |
 //! | [`transformer`] | rows into the form Salesforce takes |
 //! | [`grouper`] | rows of one parent together |
@@ -34,6 +35,7 @@ pub mod grouper;
 pub mod ledger;
 #[cfg(feature = "local-org")]
 pub mod local_org;
+pub mod mapping;
 pub mod pipeline;
 pub mod poller;
 pub mod reader;

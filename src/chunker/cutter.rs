@@ -12,8 +12,8 @@ use super::open::{OpenBody, OpenChunk, Output, Rejected};
 use super::sizing::ChunkSizing;
 use crate::domain::{Fate, LineEnding, RowNumber, RowOutcome};
 use crate::rows::{
-    EncodedBatch, EncodedRow, GroupIndex, PositionUnit, RawBatch, Rejection, RowNames, SourceError,
-    SourceRows, Stretch,
+    ColumnNames, EncodedBatch, EncodedRow, GroupIndex, PositionUnit, RawBatch, Rejection, RowNames,
+    SourceError, SourceRows, Stretch,
 };
 
 /// Rows a chunk rejects at most before it is cut: their reasons wait in memory
@@ -31,12 +31,12 @@ pub struct ChunkerOptions {
     pub sizing: ChunkSizing,
     /// What becomes of rows that share their key.
     pub duplicates: Duplicates,
-    /// The source column that holds the key, if rows have one.
+    /// The column that holds the key, if rows have one, as `columns` counts.
     pub key_column: Option<usize>,
     /// The sent columns (by index) whose hashes the batches carry.
     pub text_columns: Vec<usize>,
-    /// Column names of the source, for reasons.
-    pub columns: Vec<String>,
+    /// How reasons call the columns.
+    pub columns: ColumnNames,
     /// Number of the first chunk.
     pub first_number: u64,
     /// Rows of the first chunk at most, if fewer than of the others.

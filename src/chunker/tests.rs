@@ -80,7 +80,7 @@ fn options(rows: u64, max_bytes: u64) -> ChunkerOptions {
         duplicates: Duplicates::Keep,
         key_column: None,
         text_columns: Vec::new(),
-        columns: vec!["A".to_owned()],
+        columns: ["A".to_owned()].as_slice().into(),
         first_number: 1,
         first_rows: None,
     }

@@ -6,7 +6,7 @@ use super::load::{broke_off, signals, summary};
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal};
 use super::{CliError, Context, Exit, export, org, run_name};
-use crate::pipeline::{self, OpenRun, Overrides, Stop};
+use crate::pipeline::{self, OpenRun, Overrides, RowsRead, Stop};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
 
@@ -70,7 +70,8 @@ async fn go(
     progress: &Progress,
 ) -> Result<summary::Ended, CliError> {
     let folder = open.folder().path().to_owned();
-    let prepared = open.prepare(org.clone(), Overrides::default()).await;
+    let overrides = Overrides { rows: RowsRead::None, ..Overrides::default() };
+    let prepared = open.prepare(org.clone(), overrides).await;
     let resumable = prepared.map_err(|error| refusal(&error, &folder))?;
     progress.clear();
     let run = &resumable.stored().run;

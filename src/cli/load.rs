@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use secrecy::SecretString;
 
 use super::context::ProgressView;
 use super::error::MEND_AND_RESUME;
@@ -15,11 +16,13 @@ use crate::chunker::Duplicates;
 use crate::domain::{
     DEFAULT_CHUNK_ROWS, Event, FailureLimit, MAX_JOB_BYTES, Operation, ROWS_PER_BATCH,
 };
+use crate::mapping::Secrets;
 use crate::pipeline::{self, LoadError, LoadRequest, Prepared, RunFolder, SpooledInput, Stop};
 use crate::salesforce::{ConnectOptions, Org};
 use crate::transformer::EmptyMeans;
 
 pub(super) mod banner;
+pub(super) mod mapping_refusal;
 pub(super) mod refusal;
 pub(super) mod signals;
 pub(super) mod summary;
@@ -57,6 +60,10 @@ pub struct LoadArgs {
     /// Send a column as this field; an empty field leaves the column out
     #[arg(long, value_name = "COLUMN=FIELD", value_parser = parse_rename)]
     map: Vec<(String, String)>,
+    /// A mapping file (docs/mapping.md): which field gets its values from where,
+    /// and in what form
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "map")]
+    mapping: Option<PathBuf>,
     /// What an empty cell means: leave the field alone, or clear it
     #[arg(long, value_enum, default_value = "skip", value_name = "WHAT")]
     empty: Empty,
@@ -194,6 +201,12 @@ impl LoadArgs {
             external_id: self.external_id.clone(),
             keys: self.key.clone(),
             renames: self.map.clone(),
+            // A resume or a retry may be started from another folder.
+            mapping: self
+                .mapping
+                .as_ref()
+                .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+            secrets: secrets(),
             empty: match self.empty {
                 Empty::Skip => EmptyMeans::Skip,
                 Empty::Clear => EmptyMeans::Clear,
@@ -222,6 +235,11 @@ impl LoadArgs {
             compress_upload: self.compress_upload,
         }
     }
+}
+
+/// Where mappings find their secret.
+pub(super) fn secrets() -> Secrets {
+    Secrets::new(|name| std::env::var(name).ok().map(SecretString::from))
 }
 
 /// What a resume has to know of the command line beside the load's own

@@ -6,13 +6,15 @@ use std::time::Duration;
 use clap::Args;
 
 use super::context::ProgressView;
-use super::load::{broke_off, parse_duration, parse_percent, signals, summary};
+use super::load::{
+    broke_off, mapping_refusal, parse_duration, parse_percent, secrets, signals, summary,
+};
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, export, org, run_name};
 use crate::domain::{Event, FailureLimit, error_chain};
 use crate::pipeline::{
-    self, LoadError, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RunNameError,
-    SettleError, Stop,
+    self, LoadError, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RowsRead,
+    RunNameError, SettleError, Stop,
 };
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
@@ -68,6 +70,8 @@ impl ResumeArgs {
             row_attempts: self.row_attempts,
             max_failures: self.max_failures,
             reserve: self.reserve,
+            secrets: secrets(),
+            rows: if self.settle { RowsRead::Any } else { RowsRead::Rest },
         }
     }
 }
@@ -298,6 +302,11 @@ pub(super) fn refusal(error: &ResumeError, folder: &Path) -> CliError {
         ResumeError::NothingBegun { .. } => {
             refused("nothing-begun").hint("Delete its folder and load again.")
         }
+        ResumeError::Mapping(error) => mapping_refusal::of(error).hint(
+            "A run goes on with the value maps, lookup files and the secret it began with. Put back \
+             what is named; if that is not possible, `bulkhaul abort` closes the run with what was \
+             done.",
+        ),
         ResumeError::Settings { .. } => refused("ledger").hint(
             "Another release of bulkhaul wrote it; go on with that one.",
         ),

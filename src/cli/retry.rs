@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::context::ProgressView;
 use super::load::{
-    DuplicateRows, ask, banner, kept, not_run, parse_duration, parse_percent, refusal, signals,
-    summary,
+    DuplicateRows, ask, banner, kept, not_run, parse_duration, parse_percent, refusal, secrets,
+    signals, summary,
 };
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal as run_refusal};
@@ -81,6 +81,7 @@ impl RetryArgs {
             max_failures: self.max_failures,
             reserve: self.reserve,
             duplicates: self.duplicates.map(Duplicates::from),
+            secrets: secrets(),
         }
     }
 }

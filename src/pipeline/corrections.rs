@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::original::Names;
 use crate::reader::{Source, SourceOptions};
 use crate::rows::{Cells, RawBatch, RowStream, SourceError, SourceRows as _, Stretch};
-use crate::transformer::Plan;
+use crate::transformer::{Plan, PlannedColumn};
 
 /// The column that says which row is meant.
 pub(super) const ROW: &str = "bulkhaul__Row";
@@ -154,9 +154,11 @@ impl Corrections {
             }
             // A result file shows a column of an earlier result file under the
             // field it was sent as.
-            let sent_as = || plan.columns.iter().find(|column| column.header == *name);
+            // What a mapping makes can't be led back to a cell.
+            let is_it = |column: &&PlannedColumn| column.header == *name && column.recipe.is_none();
+            let sent_as = || plan.columns.iter().find(is_it);
             let of_source = header.iter().position(|column| column == name);
-            match of_source.or_else(|| sent_as().map(|column| column.source)) {
+            match of_source.or_else(|| sent_as().and_then(|column| column.source)) {
                 Some(column) => columns.push((at, column)),
                 None => unknown.push(format!("`{name}`")),
             }

@@ -16,7 +16,7 @@ use crate::grouper::{
 };
 use crate::reader::Source;
 use crate::rows::{Dialect, GroupIndex, SourceError, SourceRows as _, TemporaryFolder};
-use crate::transformer::{Plan, Problem};
+use crate::transformer::{Plan, PlannedColumn, Problem};
 
 /// The word that turns grouping off.
 pub(super) const NONE: &str = "none";
@@ -70,10 +70,7 @@ pub(super) fn column(
         Some(NONE) => Ok(None),
         Some(name) => match header.iter().find(|column| column.eq_ignore_ascii_case(name)) {
             Some(column) => Ok(Some(column.clone())),
-            None => Err(Problem {
-                message: format!("--group-by {name}: the source has no such column"),
-                hint: None,
-            }),
+            None => mapped_column(plan, name),
         },
         // A deletion locks the parents, too, but its file has ids alone.
         None if plan.operation == Operation::Delete || plan.operation == Operation::HardDelete => {
@@ -83,7 +80,7 @@ pub(super) fn column(
             .columns
             .iter()
             .find(|column| {
-                let field = object.field(&column.field);
+                let field = object.field(&column.field).filter(|_| column.source.is_some());
                 field.is_some_and(|field| {
                     !field.reference_to.is_empty()
                         && (field.cascade_delete || field.relationship_order.is_some())
@@ -91,6 +88,24 @@ pub(super) fn column(
             })
             .map(|column| column.name.clone())),
     }
+}
+
+/// The column that a field of this name is made of.
+fn mapped_column(plan: &Plan, name: &str) -> Result<Option<String>, Problem> {
+    let field = plan.columns.iter().find(|column| column.header.eq_ignore_ascii_case(name));
+    let (message, hint) = match field.map(|column| (column, column.source)) {
+        Some((column, Some(_))) => return Ok(Some(column.name.clone())),
+        Some((column, None)) => (
+            format!(
+                "--group-by {name}: the mapping makes {} of several columns or of none, so rows \
+                 can't be grouped by it",
+                column.header
+            ),
+            Some("name a column of the source that tells the parents apart".to_owned()),
+        ),
+        None => (format!("--group-by {name}: the source has no such column"), None),
+    };
+    Err(Problem { message, hint })
 }
 
 /// What of grouping has to be known before it begins.
@@ -108,7 +123,9 @@ impl Grouping<'_> {
     pub(super) fn run(&self, column: &str) -> Result<Option<Grouped>, GroupingError> {
         let header = self.source.header();
         let Some(at) = header.iter().position(|name| name == column) else { return Ok(None) };
-        let sent = self.plan.columns.iter().find(|sent| sent.source == at);
+        // Of a value that is made, the cells are text, whatever the field holds.
+        let is_it = |sent: &&PlannedColumn| sent.source == Some(at) && sent.recipe.is_none();
+        let sent = self.plan.columns.iter().find(is_it);
         let key = KeyColumn {
             column: at,
             kind: sent

@@ -70,7 +70,7 @@ pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
 pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;
-pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, close, resume};
+pub use resume::{MaybeOurs, OpenRun, Overrides, Resumable, ResumeError, RowsRead, close, resume};
 pub use resume_settle::resume_and_settle;
 pub use retry::{Left, RetryError, Wish as RetryWish, prepare_retry};
 pub use run_name::{RunNameError, newest_unfinished, resolve};

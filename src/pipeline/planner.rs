@@ -49,9 +49,9 @@ pub(super) fn chunker_options(
         line_ending: plan.line_ending,
         sizing,
         duplicates,
-        key_column: plan.key_source(),
+        key_column: plan.key_place(),
         text_columns: plan.text_candidates.clone(),
-        columns: plan.header.clone(),
+        columns: plan.column_names(),
         first_number,
         first_rows,
     }

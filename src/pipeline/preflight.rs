@@ -18,6 +18,7 @@ use crate::domain::{
     Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
 };
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
+use crate::mapping::{Mapping, MappingError};
 use crate::reader::Source;
 use crate::rows::{RowNames as _, SourceError, SourceRows as _, private_file};
 use crate::salesforce::{CallError, Limits, Org};
@@ -141,7 +142,12 @@ pub enum PreflightError {
         source_name: String,
         /// All of them.
         problems: Vec<Problem>,
+        /// Whether a mapping says what is sent.
+        mapped: bool,
     },
+    /// The mapping file can't be used.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     /// Rows share a key and nobody said what to do with them.
     #[error(
         "rows that repeat the {key} of an earlier row of their chunk: {rows}, the first of them \
@@ -357,7 +363,7 @@ async fn describe(org: &Org, name: &str) -> Result<ObjectDescription, PreflightE
             let names = objects.iter().map(|object| object.name.as_str());
             Err(PreflightError::UnknownObject {
                 name: name.to_owned(),
-                nearest: crate::transformer::nearest(name, names).map(str::to_owned),
+                nearest: crate::domain::nearest(name, names).map(str::to_owned),
             })
         }
         Err(error) => Err(error.into()),
@@ -427,7 +433,15 @@ async fn compile_plan(
     source: &Source,
     object: &ObjectDescription,
 ) -> Result<Plan, PreflightError> {
+    let mapping = match request.mapping.clone() {
+        Some(path) => {
+            let secrets = request.secrets.clone();
+            Some(blocking(move || Mapping::read(&path, &secrets)).await??)
+        }
+        None => None,
+    };
     let spec = LoadSpec {
+        mapping: mapping.as_ref(),
         operation: request.operation,
         object,
         external_id: request.external_id.as_deref(),
@@ -447,7 +461,8 @@ async fn compile_plan(
     let mut find =
         |name: &str| parents.iter().find(|parent| parent.name.eq_ignore_ascii_case(name)).cloned();
     compile(&spec, source.header(), source.dialect(), &mut find).map_err(|problems| {
-        PreflightError::Problems { source_name: request.source_name(), problems }
+        let (source_name, mapped) = (request.source_name(), request.mapping.is_some());
+        PreflightError::Problems { source_name, problems, mapped }
     })
 }
 
@@ -468,6 +483,7 @@ fn check_assignment_rule(
     Err(PreflightError::Problems {
         source_name: request.source_name(),
         problems: vec![Problem { message, hint: None }],
+        mapped: false,
     })
 }
 
@@ -501,7 +517,11 @@ async fn group(
     events: &SharedSink,
 ) -> Result<Option<Grouped>, PreflightError> {
     let column = grouping::column(request, plan, object, source.header()).map_err(|problem| {
-        PreflightError::Problems { source_name: request.source_name(), problems: vec![problem] }
+        PreflightError::Problems {
+            source_name: request.source_name(),
+            problems: vec![problem],
+            mapped: false,
+        }
     })?;
     let Some(column) = column else { return Ok(None) };
     let (request, plan) = (request.clone(), Arc::clone(plan));
@@ -665,6 +685,11 @@ fn found(survey: &Rehearsal) -> Vec<String> {
         changes.na_cells,
         "cell is #N/A and clears its field",
         "cells are #N/A and clear their fields",
+    );
+    tell(
+        changes.truncated,
+        "value is cut to the length that the mapping says",
+        "values are cut to the length that the mapping says",
     );
     tell(changes.cleared, "empty cell clears its field", "empty cells clear their fields");
     notes

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunker::Duplicates;
 use crate::domain::{FailureLimit, Operation};
+use crate::mapping::Secrets;
 use crate::reader::SourceOptions;
 use crate::transformer::EmptyMeans;
 
@@ -29,6 +30,13 @@ pub struct LoadRequest {
     pub keys: Vec<String>,
     /// `--map 'Column=Field'`; an empty field drops the column.
     pub renames: Vec<(String, String)>,
+    /// The mapping file, by a path that holds from any folder. The ledger of an
+    /// older release has none.
+    #[serde(default)]
+    pub mapping: Option<PathBuf>,
+    /// Where the mapping finds its secret; never kept.
+    #[serde(skip)]
+    pub secrets: Secrets,
     /// What an empty cell means.
     pub empty: EmptyMeans,
     /// Jobs at the same time.

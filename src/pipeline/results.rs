@@ -17,6 +17,7 @@ use crate::domain::{Event, RowNumber, error_chain};
 use crate::reader::Source;
 use crate::reconciler::{MergedOutcomes, ResultFiles, SourceOrder, WrittenFile};
 use crate::rows::{SourceRows as _, Stretch};
+use crate::transformer::PlannedColumn;
 
 /// A chunk all of whose rows have their outcome on disk.
 pub(super) struct Settled {
@@ -50,7 +51,8 @@ fn write_in_order(
     let names = setup.names.files();
     let mut files = ResultFiles::create(run.folder.path(), source.header(), &|name| {
         let columns = &setup.plan.columns;
-        columns.iter().find(|column| column.name == name).map(|column| column.header.clone())
+        let plain = |column: &&PlannedColumn| column.name == name && column.recipe.is_none();
+        columns.iter().find(plain).map(|column| column.header.clone())
     })?;
     if let (Some(derived), Some(original)) = (&setup.derived, original) {
         write_sorted(run, &mut files, derived, original, settled)?;

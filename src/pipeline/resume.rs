@@ -26,6 +26,7 @@ use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
 };
+use crate::mapping::{MappingError, Secrets};
 use crate::reader::{Source, SourceOptions};
 use crate::rows::{GroupIndex, SourceError, Stretch};
 use crate::salesforce::{CallError, Org};
@@ -68,6 +69,22 @@ pub struct Overrides {
     pub max_failures: Option<FailureLimit>,
     /// Percent of the allowances that are left to others.
     pub reserve: Option<u8>,
+    /// Where the mapping of the run finds its secret.
+    pub secrets: Secrets,
+    /// Which rows of the source will be read.
+    pub rows: RowsRead,
+}
+
+/// Which rows of the source a process will read that takes up a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RowsRead {
+    /// Those that were not read yet.
+    #[default]
+    Rest,
+    /// Any of them.
+    Any,
+    /// None: the run is to be closed.
+    None,
 }
 
 /// Why a run can't be taken up again. Nothing was changed.
@@ -104,6 +121,9 @@ pub enum ResumeError {
         /// Run id.
         id: String,
     },
+    /// The mapping of the run can't go on as it began.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     /// The settings in the ledger are not those of this release.
     #[error("the ledger's {what} can't be understood")]
     Settings {
@@ -252,7 +272,8 @@ impl OpenRun {
     /// [`ResumeError`].
     pub async fn prepare(self, org: Org, overrides: Overrides) -> Result<Resumable, ResumeError> {
         self.check_org(&org)?;
-        let looked = tokio::task::spawn_blocking(move || look(self)).await;
+        let (secrets, reads) = (overrides.secrets.clone(), overrides.rows);
+        let looked = tokio::task::spawn_blocking(move || look(self, &secrets, reads)).await;
         let Looked {
             open,
             source,
@@ -340,13 +361,18 @@ struct Looked {
     sources: Vec<SourceRecord>,
 }
 
-fn look(open: OpenRun) -> Result<Looked, ResumeError> {
+fn look(open: OpenRun, secrets: &Secrets, reads: RowsRead) -> Result<Looked, ResumeError> {
     let sources = open.ledger.sources()?;
     let Some(record) = sources.first() else {
         return Err(ResumeError::NothingBegun { id: open.stored.run.id.clone() });
     };
-    let plan: Plan = serde_json::from_value(record.plan.clone())
+    let mut plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
+    let is_read = sources.iter().all(|source| source.rows.is_some());
+    match plan.make_ready(secrets) {
+        Err(_) if reads == RowsRead::None || (reads == RowsRead::Rest && is_read) => {}
+        ready => ready?,
+    }
     let derivation = Derivation::of(record)?;
     let options = &open.request.options;
     let source = open_source(record, derivation.as_ref(), &open.folder, &plan, options)?;

@@ -21,6 +21,7 @@ use super::{LoadRequest, PreflightError, Prepared, ResumeError, RunFolder};
 use crate::chunker::Duplicates;
 use crate::domain::{FailureLimit, SharedSink};
 use crate::ledger::{LedgerError, RunStatus};
+use crate::mapping::Secrets;
 use crate::reader::{KnownFile, Source};
 use crate::reconciler::OutcomeError;
 use crate::rows::{Dialect, RowMap, SourceError, SourceRows as _, TemporaryFolder};
@@ -55,6 +56,8 @@ pub struct Wish {
     pub reserve: Option<u8>,
     /// What happens with rows that share a key.
     pub duplicates: Option<Duplicates>,
+    /// Where the mapping finds its secret.
+    pub secrets: Secrets,
 }
 
 /// Rows that did not succeed and are not taken up.
@@ -229,6 +232,7 @@ fn request(earlier: &LoadRequest, wish: &Wish) -> LoadRequest {
         // A few rows out of many; what locks goes through the lock pass.
         group_by: Some(NONE.to_owned()),
         reserve: wish.reserve.unwrap_or(earlier.reserve),
+        secrets: wish.secrets.clone(),
         ..earlier.clone()
     }
 }

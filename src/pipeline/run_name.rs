@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::runs::{RunEntry, RunState, Runs, is_run};
+use crate::domain::nearest;
 use crate::ledger::{FILE_NAME, LedgerError};
-use crate::transformer::nearest;
 
 /// The word for the run that began last.
 const LATEST: &str = "latest";

@@ -4,7 +4,7 @@
 //! [`EncodedBatch`] says per record *same*, *rewritten* (with its new text in
 //! a side buffer) or *rejected*.
 
-use super::RowFault;
+use super::{Refusal, RowFault};
 
 /// A row batch in the form Salesforce takes, record by record.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,9 @@ pub struct EncodedBatch {
     /// How many text columns are watched.
     pub text_columns: usize,
 }
+
+/// The reason of a row that the mapping's filter leaves out.
+pub const LEFT_OUT: &str = "left out by the mapping's filter";
 
 /// The hash of an empty form ([`super::key_hash`], [`super::canonical_hash`]).
 pub const EMPTY_HASH: u64 = 0x2D06_8005_38D3_94C2;
@@ -70,6 +73,10 @@ pub struct Changes {
     pub cleared: u64,
     /// Cells that are `#N/A` in the source and clear their field.
     pub na_cells: u64,
+    /// Values that a mapping cut to the length it says. The ledger of an older
+    /// release has none.
+    #[serde(default)]
+    pub truncated: u64,
 }
 
 impl Changes {
@@ -80,6 +87,7 @@ impl Changes {
         self.requoted += other.requoted;
         self.cleared += other.cleared;
         self.na_cells += other.na_cells;
+        self.truncated += other.truncated;
     }
 
     /// Whether nothing was changed or noticed.
@@ -88,7 +96,46 @@ impl Changes {
     }
 }
 
-/// Why a row is never sent. Columns are those of the source, from 0.
+/// How reasons call the columns of a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnNames {
+    /// The columns of the source.
+    pub source: Vec<String>,
+    /// What a mapping makes; counted on behind the last column of the source.
+    pub made: Vec<MadeColumn>,
+}
+
+/// What a mapping makes, as reasons call it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MadeColumn {
+    /// From where and for what: ``` `Beginn`, column 5, for Start__c ```.
+    pub name: String,
+    /// What the mapping takes there, in words; may be empty.
+    pub allowed: String,
+}
+
+impl From<&[String]> for ColumnNames {
+    fn from(source: &[String]) -> Self {
+        ColumnNames { source: source.to_vec(), made: Vec::new() }
+    }
+}
+
+impl ColumnNames {
+    fn made(&self, column: u32) -> Option<&MadeColumn> {
+        self.made.get((column as usize).checked_sub(self.source.len())?)
+    }
+
+    fn of(&self, column: u32) -> String {
+        match (self.source.get(column as usize), self.made(column)) {
+            (Some(name), _) => format!("`{name}`, column {}", column + 1),
+            (None, Some(made)) => made.name.clone(),
+            (None, None) => format!("column {}", column + 1),
+        }
+    }
+}
+
+/// Why a row is never sent. Columns are those of the source, from 0, and
+/// behind them what a mapping makes ([`ColumnNames`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
     /// It is not well formed, or longer than the service takes.
@@ -124,14 +171,25 @@ pub enum Rejection {
         /// The number of the other row.
         row: u64,
     },
+    /// A rule of the mapping refuses a value.
+    Refused {
+        /// The column.
+        column: u32,
+        /// The rule and the kind of value.
+        refusal: Refusal,
+    },
+    /// The mapping's filter leaves the row out.
+    LeftOut,
+    /// The mapping was not made ready for this process: nothing may be sent.
+    NotReady,
 }
 
 impl Rejection {
-    /// The reason as a person reads it, beside the row. `header` names the
-    /// source's columns and `offset` is the byte of the file at which the row
+    /// The reason as a person reads it, beside the row. `names` are those of
+    /// the columns and `offset` is the byte of the file at which the row
     /// begins, where there is such a byte. No value is told (I8).
-    pub fn reason(&self, header: &[String], offset: Option<u64>) -> String {
-        let words = self.reason_without_place(header);
+    pub fn reason(&self, names: &ColumnNames, offset: Option<u64>) -> String {
+        let words = self.reason_without_place(names);
         match (self, offset) {
             (Rejection::Fault(_), Some(offset)) => {
                 format!("{words} (the row begins at byte {offset})")
@@ -142,17 +200,15 @@ impl Rejection {
 
     /// Why a row is left out for the key of another one, which is called
     /// `twin`.
-    pub fn duplicate_reason(header: &[String], column: u32, twin: &str) -> String {
-        let words = Rejection::DuplicateKey { column, row: 0 }.reason_without_place(header);
+    pub fn duplicate_reason(names: &ColumnNames, column: u32, twin: &str) -> String {
+        let words = Rejection::DuplicateKey { column, row: 0 }.reason_without_place(names);
         words.replace("row 0 ", &format!("{twin} "))
     }
 
     /// The same without the place in the file.
-    pub fn reason_without_place(&self, header: &[String]) -> String {
-        let named = |column: u32, text: std::fmt::Arguments<'_>| match header.get(column as usize) {
-            Some(name) => format!("`{name}`, column {}: {text}", column + 1),
-            None => format!("column {}: {text}", column + 1),
-        };
+    pub fn reason_without_place(&self, names: &ColumnNames) -> String {
+        let named =
+            |column: u32, text: std::fmt::Arguments<'_>| format!("{}: {text}", names.of(column));
         match *self {
             Rejection::Fault(fault) => {
                 let name = match fault {
@@ -161,7 +217,7 @@ impl Rejection {
                     | RowFault::AfterQuote { column }
                     | RowFault::FieldTooLong { column, .. }
                     | RowFault::NoForm { column, .. } => {
-                        column.checked_sub(1).and_then(|at| header.get(at as usize))
+                        column.checked_sub(1).and_then(|at| names.source.get(at as usize))
                     }
                     RowFault::Ragged { .. } | RowFault::RecordTooLong { .. } => None,
                 };
@@ -193,6 +249,12 @@ impl Rejection {
             Rejection::DuplicateKey { column, row } => {
                 named(column, format_args!("row {row} has the same key"))
             }
+            Rejection::Refused { column, refusal } => {
+                let allowed = names.made(column).map_or("", |made| made.allowed.as_str());
+                named(column, format_args!("{}", refusal.reason(allowed)))
+            }
+            Rejection::LeftOut => LEFT_OUT.to_owned(),
+            Rejection::NotReady => "the mapping was not made ready".to_owned(),
         }
     }
 }
@@ -203,8 +265,21 @@ mod tests {
 
     #[test]
     fn a_reason_names_the_column_and_never_the_value() {
-        let header = ["Name".to_owned(), "Active__c".to_owned()];
-        let reason = |rejection: Rejection| rejection.reason(&header, Some(120));
+        let mut names = ColumnNames::from(["Name".to_owned(), "Active__c".to_owned()].as_slice());
+        names.made.push(MadeColumn {
+            name: "`Name`, column 1, for Site".to_owned(),
+            allowed: String::new(),
+        });
+        let reason = |rejection: Rejection| rejection.reason(&names, Some(120));
+        let refusal = Refusal::new(crate::rows::Rule::NotInMap, "x");
+        assert_eq!(
+            reason(Rejection::Refused { column: 2, refusal }),
+            "`Name`, column 1, for Site: a value of 1 character (letters) is not in the value map"
+        );
+        assert_eq!(
+            reason(Rejection::DuplicateKey { column: 2, row: 7 }),
+            "`Name`, column 1, for Site: row 7 has the same key"
+        );
         assert_eq!(
             reason(Rejection::Fault(RowFault::Ragged { expected: 2, found: 3 })),
             "3 cells where the header has 2 (the row begins at byte 120)"

@@ -15,6 +15,7 @@ mod checked_file;
 mod encoded;
 mod files;
 mod group_index;
+mod refusal;
 mod row_map;
 mod row_names;
 mod splitter;
@@ -26,9 +27,13 @@ pub use batch::{
 };
 pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_form, key_hash};
 pub use cells::{Cell, Cells, needs_quotes, nth_cell, write_cell, write_quoted, write_record};
-pub use encoded::{Changes, EMPTY_HASH, EncodedBatch, EncodedRow, RecordChanges, Rejection};
+pub use encoded::{
+    Changes, ColumnNames, EMPTY_HASH, EncodedBatch, EncodedRow, LEFT_OUT, MadeColumn,
+    RecordChanges, Rejection,
+};
 pub use files::{private_file, sync_folder};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
+pub use refusal::{Refusal, Rule, TextKind, ValueClass};
 pub use row_map::{MappedRows, RowMap, RowMapWriter};
 pub use row_names::RowNames;
 pub use splitter::{BLOCK_BYTES, Header, MAX_RECORD_BYTES, RecordSplitter, length_fault};

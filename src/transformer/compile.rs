@@ -3,17 +3,22 @@
 //! Every problem is found in one go: a person who repairs a file wants the
 //! whole list, not one thing after the other.
 
+mod asked;
 mod fields;
 mod keys;
+mod mapped;
 mod notes;
 
 use std::collections::HashMap;
 
-use super::nearest::nearest;
-use super::plan::{DropReason, DroppedColumn, Plan, PlannedColumn, Treatment};
+use self::asked::{Asked, leave_out};
+use self::mapped::Mapped;
+use super::plan::{DropReason, DroppedColumn, Plan, PlannedColumn, Ready, Treatment};
 use super::relationship::{self, Parents, list};
 use super::{LoadSpec, Problem};
+use crate::domain::nearest;
 use crate::domain::{ColumnDelimiter, Field, ObjectDescription, Operation};
+use crate::mapping::Unmapped;
 use crate::rows::Dialect;
 
 /// Checks what the user asked for against the header and describe.
@@ -39,9 +44,18 @@ pub fn compile(
         dropped: Vec::new(),
     };
     compiler.check_object();
-    compiler.check_names();
+    if !spec.mapping.is_some_and(|mapping| mapping.unmapped != Unmapped::Send) {
+        compiler.check_names();
+    }
     let external_id = compiler.check_external_id();
-    compiler.resolve_columns(external_id, Parents::new(parents));
+    let mut parents = Parents::new(parents);
+    let mut mapped = None;
+    match spec.mapping {
+        Some(mapping) => {
+            mapped = Some(compiler.resolve_mapping(mapping, external_id, &mut parents));
+        }
+        None => compiler.resolve_columns(external_id, &mut parents),
+    }
     let key = compiler.find_key(external_id);
     compiler.check_required();
     let user_keys = compiler.find_user_keys();
@@ -54,7 +68,9 @@ pub fn compile(
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Plan {
+    let mut plan = Plan {
+        mapping: mapped.as_ref().and_then(|mapped: &Mapped<'_>| mapped.supplies(&columns)),
+        machine: Ready::default(),
         object: spec.object.name.clone(),
         operation: spec.operation,
         external_id: external_id.map(|field| field.name.clone()),
@@ -70,25 +86,58 @@ pub fn compile(
         line_ending: dialect.line_ending,
         empty: spec.empty,
         notes,
-    })
+    };
+    if let Some(mapping) = spec.mapping {
+        plan.make_machine(&mapping.loaded).map_err(|error| {
+            let file = error.file_name();
+            error
+                .problems
+                .iter()
+                .map(|problem| Problem::new(problem.told(&file)))
+                .collect::<Vec<_>>()
+        })?;
+    }
+    Ok(plan)
 }
+
+/// The names of the source's columns.
+type Header<'a> = &'a [String];
 
 /// The objects whose description [`compile`] will ask for: the parents named
 /// by relationship columns, each once.
 pub fn needed_parents(spec: &LoadSpec<'_>, header: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (at, column) in header.iter().enumerate() {
-        let Target::Name { name, .. } = target(spec, header, at) else { continue };
+    for name in asked_names(spec, header) {
         if spec.operation.deletes() || !relationship::is_reference(name) {
             continue;
         }
-        if let Ok(reference) = relationship::parse(spec.object, column, name)
+        if let Ok(reference) = relationship::parse(spec.object, "", name)
             && !names.iter().any(|known| known == reference.parent)
         {
             names.push(reference.parent.to_owned());
         }
     }
     names
+}
+
+/// The names of all fields that are asked for.
+fn asked_names<'a>(spec: &LoadSpec<'a>, header: Header<'a>) -> Vec<&'a str> {
+    if let Some(mapping) = spec.mapping {
+        return mapped::asked_names(mapping, header).collect();
+    }
+    let names = (0..header.len()).filter_map(|at| match target(spec, header, at) {
+        Target::Name { name, .. } => Some(name),
+        Target::Dropped(_) => None,
+    });
+    names.collect()
+}
+
+/// Whether a column is one that result files add.
+fn is_result_column(name: &str) -> bool {
+    let name = name.trim();
+    ["sf__", "bulkhaul__"].into_iter().any(|prefix| {
+        name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    })
 }
 
 /// Where a column of the source goes, before describe was looked at.
@@ -108,10 +157,7 @@ fn target<'a>(spec: &LoadSpec<'a>, header: &'a [String], at: usize) -> Target<'a
         };
     }
     let name = header.get(at).map(|name| name.trim()).unwrap_or_default();
-    let is_result = ["sf__", "bulkhaul__"].into_iter().any(|prefix| {
-        name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-    });
-    if is_result {
+    if is_result_column(name) {
         Target::Dropped(DropReason::ResultColumn)
     } else {
         Target::Name { name, mapped: false }
@@ -141,11 +187,6 @@ struct Compiler<'a> {
     corrected: Vec<(&'a str, String)>,
     columns: Vec<PlannedColumn>,
     dropped: Vec<DroppedColumn>,
-}
-
-/// How a person leaves a column out.
-fn leave_out(column: &str) -> String {
-    format!("--map '{column}='")
 }
 
 impl<'a> Compiler<'a> {
@@ -209,7 +250,7 @@ impl<'a> Compiler<'a> {
             || self.named_before(at).is_some()
     }
 
-    fn resolve_columns(&mut self, external_id: Option<&'a Field>, mut parents: Parents<'_>) {
+    fn resolve_columns(&mut self, external_id: Option<&'a Field>, parents: &mut Parents<'_>) {
         self.check_renames();
         let mut extra = Vec::new();
         for at in 0..self.header.len() {
@@ -232,12 +273,8 @@ impl<'a> Compiler<'a> {
                 extra.push(column);
                 continue;
             }
-            let planned = if relationship::is_reference(name) {
-                self.resolve_relationship(at, name, &mut parents)
-            } else {
-                self.resolve_field(at, name, mapped, external_id)
-            };
-            let Some(planned) = planned else { continue };
+            let asked = Asked::column(at, column, mapped);
+            let Some(planned) = self.resolve(&asked, name, external_id, parents) else { continue };
             // A mapping may be written in any case; what was a header is told.
             if planned.header != name && !mapped {
                 self.corrected.push((column, planned.header.clone()));
@@ -285,25 +322,26 @@ impl<'a> Compiler<'a> {
 
     fn resolve_relationship(
         &mut self,
-        at: usize,
+        asked: &Asked<'_>,
         name: &str,
         parents: &mut Parents<'_>,
     ) -> Option<PlannedColumn> {
-        let column = self.header[at].as_str();
-        let resolved = relationship::parse(self.spec.object, column, name).and_then(|reference| {
-            let resolved = relationship::resolve(&reference, column, parents)?;
+        let place = asked.place.as_str();
+        let resolved = relationship::parse(self.spec.object, place, name).and_then(|reference| {
+            let resolved = relationship::resolve(&reference, place, parents)?;
             Ok((reference.lookup.name.clone(), resolved))
         });
         match resolved {
             Ok((field, resolved)) => {
                 let lookup = self.spec.object.field(&field)?;
-                self.check_writable(column, lookup, false).then(|| PlannedColumn {
-                    source: at,
-                    name: column.to_owned(),
+                self.check_writable(asked, lookup, false).then(|| PlannedColumn {
+                    source: asked.at,
+                    name: asked.column.to_owned(),
                     header: resolved.header,
                     field,
                     kind: resolved.kind,
                     treatment: Treatment::Pass,
+                    recipe: None,
                 })
             }
             Err(problem) => {
@@ -316,13 +354,13 @@ impl<'a> Compiler<'a> {
     /// Whether a column for this field is there but was refused for a reason
     /// of its own, so that calling it missing would mislead.
     fn spoiled(&self, field: &str) -> bool {
-        (0..self.header.len()).any(|at| match target(self.spec, self.header, at) {
-            Target::Name { name, .. } if relationship::is_reference(name) => {
+        asked_names(self.spec, self.header).into_iter().any(|name| {
+            if relationship::is_reference(name) {
                 relationship::parse(self.spec.object, "", name)
                     .is_ok_and(|reference| reference.lookup.name == field)
+            } else {
+                name.eq_ignore_ascii_case(field)
             }
-            Target::Name { name, .. } => name.eq_ignore_ascii_case(field),
-            Target::Dropped(_) => false,
         })
     }
 }

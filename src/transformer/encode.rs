@@ -5,6 +5,8 @@
 //! column that something depends on (a boolean, a key, a text column that may
 //! be unique); a row is written anew only when a byte of it changes.
 
+mod mapped;
+
 use memchr::{memchr, memchr2, memmem};
 
 use super::{EmptyMeans, Plan, Treatment};
@@ -21,9 +23,22 @@ const DOUBLE_DIGITS: u32 = 15;
 impl Plan {
     /// Encodes a row batch. Batches don't depend on each other, so they may be
     /// worked in parallel.
+    ///
+    /// Every row is rejected by a plan that is not ready ([`Plan::is_ready`]).
     pub fn apply(&self, batch: &RawBatch) -> EncodedBatch {
-        Encoder::new(self).run(batch)
+        match (&self.mapping, &self.machine.0) {
+            (None, _) => Encoder::new(self).run(batch),
+            (Some(_), Some(machine)) => mapped::MappedEncoder::new(self, machine).run(batch),
+            (Some(_), None) => reject_all(batch),
+        }
     }
+}
+
+/// Nothing is sent by recipes that can't work.
+fn reject_all(batch: &RawBatch) -> EncodedBatch {
+    let rows = (0..batch.records.len() as u32).map(EncodedRow::Rejected).collect();
+    let rejections = vec![Rejection::NotReady; batch.records.len()];
+    EncodedBatch { rows, rejections, ..EncodedBatch::default() }
 }
 
 /// What is to be done with the cells of one source column.
@@ -84,7 +99,7 @@ impl Encoder {
         let mut actions = vec![Action::DROP; plan.header.len()];
         for (at, column) in plan.columns.iter().enumerate() {
             let is_key = plan.key == Some(at);
-            let Some(action) = actions.get_mut(column.source) else { continue };
+            let Some(action) = column.source.and_then(|at| actions.get_mut(at)) else { continue };
             *action = Action {
                 sent: true,
                 treatment: column.treatment,
@@ -210,7 +225,7 @@ impl Encoder {
                     seen.rejection = Some(Rejection::BooleanCleared { column });
                     return;
                 }
-                Treatment::Boolean => match boolean(&cell) {
+                Treatment::Boolean => match boolean(cell.raw) {
                     Boolean::AsItStands => {}
                     Boolean::Means(_) => seen.changes.booleans += 1,
                     Boolean::Nothing => {
@@ -261,7 +276,7 @@ impl Encoder {
             }
             is_first = false;
             match action.treatment {
-                Treatment::Boolean => match boolean(&cell) {
+                Treatment::Boolean => match boolean(cell.raw) {
                     Boolean::Means(true) => out.extend_from_slice(b"true"),
                     Boolean::Means(false) => out.extend_from_slice(b"false"),
                     Boolean::AsItStands | Boolean::Nothing => {
@@ -354,12 +369,12 @@ enum Boolean {
     Nothing,
 }
 
-fn boolean(cell: &Cell<'_>) -> Boolean {
+fn boolean(cell: &[u8]) -> Boolean {
     let is = |word: &[u8], one: &str| word.eq_ignore_ascii_case(one.as_bytes());
-    if cell.raw.is_empty() || is(cell.raw, "true") || is(cell.raw, "false") {
+    if cell.is_empty() || is(cell, "true") || is(cell, "false") {
         return Boolean::AsItStands;
     }
-    let word = cell.raw.trim_ascii();
+    let word = cell.trim_ascii();
     if ["true", "yes", "y", "on", "1"].into_iter().any(|known| is(word, known)) {
         Boolean::Means(true)
     } else if ["false", "no", "n", "off", "0"].into_iter().any(|known| is(word, known)) {

@@ -14,20 +14,21 @@
 //!   counted: line ends inside cells become the job's, words in boolean fields
 //!   become `true` or `false`, a cell with a stray quote is put in quotes.
 //!
-//! **The seam for mapping files**: a mapping compiles to the same [`Plan`]
-//! with further [`Treatment`]s; nothing behind `apply` changes.
+//! **Mapping files** compile to the same [`Plan`]: its columns have recipes
+//! ([`crate::mapping`]) where their values are made. A mapping that only
+//! renames and leaves out makes the plan that `--map` would. Nothing behind
+//! `apply` knows the difference.
 
 mod compile;
 mod encode;
-mod nearest;
 mod plan;
 mod problem;
 mod relationship;
 
 use crate::domain::{ObjectDescription, Operation};
+use crate::mapping::Mapping;
 
 pub use compile::{compile, needed_parents};
-pub use nearest::nearest;
 pub use plan::{DropReason, DroppedColumn, Plan, PlannedColumn, Treatment};
 pub use problem::Problem;
 
@@ -46,6 +47,8 @@ pub struct LoadSpec<'a> {
     pub renames: &'a [(String, String)],
     /// `--empty`: what an empty cell says.
     pub empty: EmptyMeans,
+    /// `--mapping`; goes without `renames`.
+    pub mapping: Option<&'a Mapping>,
 }
 
 /// What an empty cell says.

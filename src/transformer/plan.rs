@@ -1,10 +1,13 @@
 //! What a load's columns come to: checked once, applied to every row.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::EmptyMeans;
 use crate::domain::{ColumnDelimiter, LineEnding, Operation, ValueKind};
-use crate::rows::{Dialect, write_record};
+use crate::mapping::{Loaded, Machine, MappingError, Recipe, Secrets, Supplies};
+use crate::rows::{ColumnNames, Dialect, MadeColumn, write_record};
 
 /// A checked plan: which column goes into which field, and how.
 ///
@@ -18,7 +21,8 @@ pub struct Plan {
     pub operation: Operation,
     /// The field an upsert matches by, in exact case.
     pub external_id: Option<String>,
-    /// The columns that are sent, in the order of the source.
+    /// The columns that are sent, in the order of the source as far as they
+    /// have a place there.
     pub columns: Vec<PlannedColumn>,
     /// Tier 1: which of `columns` holds the `Id` (update, delete) or the
     /// external id (upsert).
@@ -49,14 +53,34 @@ pub struct Plan {
     /// What a person should know before the start: corrections that were
     /// made, and what will happen though nobody asked for it (I11).
     pub notes: Vec<String>,
+    /// What a mapping needs besides the recipes of its columns; `None` where
+    /// nothing has to be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<Supplies>,
+    /// The recipes at work, in this process.
+    #[serde(skip)]
+    pub(super) machine: Ready,
 }
+
+/// Recipes made ready. It is no part of what a plan says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ready(pub(super) Option<Arc<Machine>>);
+
+impl PartialEq for Ready {
+    fn eq(&self, _: &Ready) -> bool {
+        true
+    }
+}
+
+impl Eq for Ready {}
 
 /// A column that is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedColumn {
-    /// Its place in the source, from 0.
-    pub source: usize,
-    /// Its name in the source.
+    /// Its place in the source, from 0; `None` for values that are made of
+    /// several columns or of none.
+    pub source: Option<usize>,
+    /// Its name in the source; that of the field where it has no place there.
     pub name: String,
     /// Its header as sent: `Name`, `Account.Legacy_Id__c`, `User:Owner.Email`.
     pub header: String,
@@ -67,6 +91,9 @@ pub struct PlannedColumn {
     pub kind: ValueKind,
     /// What is done with its cells.
     pub treatment: Treatment,
+    /// How its values are made, where they are not the cells as they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
 }
 
 /// What is done with the cells of a column.
@@ -100,13 +127,15 @@ pub enum DropReason {
     Asked,
     /// `sf__…` or `bulkhaul__…`: it is from a result file.
     ResultColumn,
+    /// The mapping doesn't name it.
+    NotMapped,
 }
 
 impl Plan {
     /// Whether the bytes of the source may go as they are, as far as columns
     /// and dialect are concerned. Single rows may still be rewritten.
     pub fn is_identity(&self) -> bool {
-        self.dropped.is_empty() && self.keeps_dialect()
+        self.dropped.is_empty() && self.mapping.is_none() && self.keeps_dialect()
     }
 
     /// Whether cells may be copied with the quotes they have.
@@ -123,9 +152,76 @@ impl Plan {
         line
     }
 
-    /// The place of the key column in the source.
-    pub fn key_source(&self) -> Option<usize> {
-        self.key.and_then(|key| self.columns.get(key)).map(|column| column.source)
+    /// Where reasons find the name of the key column.
+    pub fn key_place(&self) -> Option<usize> {
+        self.key.map(|key| self.place_of(key))
+    }
+
+    /// Where reasons find the name of a column that is sent (an index into
+    /// `columns`): its place in the source, or one behind that.
+    pub(super) fn place_of(&self, column: usize) -> usize {
+        self.columns
+            .get(column)
+            .filter(|column| column.recipe.is_none())
+            .and_then(|column| column.source)
+            .unwrap_or(self.header.len() + column)
+    }
+
+    /// How reasons call the columns.
+    pub fn column_names(&self) -> ColumnNames {
+        let quoted = |at: usize| format!("`{}`", self.header.get(at).map_or("", String::as_str));
+        let made = self.columns.iter().map(|column| {
+            let header = &column.header;
+            let name = match (column.source, &column.recipe) {
+                (Some(at), _) => format!("{}, column {}, for {header}", quoted(at), at + 1),
+                (None, Some(recipe)) => {
+                    let mut from = recipe.origin.columns();
+                    from.dedup();
+                    let from: Vec<_> = from.into_iter().map(|at| quoted(*at)).collect();
+                    if from.is_empty() {
+                        header.clone()
+                    } else {
+                        format!("{}, for {header}", from.join(", "))
+                    }
+                }
+                (None, None) => header.clone(),
+            };
+            MadeColumn {
+                name,
+                allowed: column.recipe.as_ref().map_or_else(String::new, Recipe::allowed),
+            }
+        });
+        ColumnNames { source: self.header.clone(), made: made.collect() }
+    }
+
+    /// Makes a plan that was stored ready to encode: value maps and lookup
+    /// files come into memory, the secret from where `secrets` finds it. A plan
+    /// without a mapping is ready as it is.
+    ///
+    /// # Errors
+    /// [`MappingError`] when a file or the secret is missing or was changed.
+    pub fn make_ready(&mut self, secrets: &Secrets) -> Result<(), MappingError> {
+        match &self.mapping {
+            None => Ok(()),
+            Some(supplies) => {
+                let loaded = supplies.load(secrets)?;
+                self.make_machine(&loaded)
+            }
+        }
+    }
+
+    pub(super) fn make_machine(&mut self, loaded: &Loaded) -> Result<(), MappingError> {
+        let Some(supplies) = &self.mapping else { return Ok(()) };
+        let recipes =
+            self.columns.iter().map(|column| (column.header.as_str(), column.recipe.as_ref()));
+        self.machine = Ready(Some(Arc::new(Machine::new(supplies, recipes, loaded)?)));
+        Ok(())
+    }
+
+    /// Whether rows can be encoded. A plan of a mapping that was stored can't
+    /// before [`Plan::make_ready`]: each row would be rejected.
+    pub fn is_ready(&self) -> bool {
+        self.mapping.is_none() || self.machine.0.is_some()
     }
 
     /// Whether no row of a chunk can make a second record when it is sent again

@@ -7,9 +7,9 @@
 
 use std::collections::HashMap;
 
-use super::nearest::{nearest, nearest_field};
 use super::problem::Problem;
 use crate::domain::{Field, ObjectDescription, ValueKind};
+use crate::domain::{nearest, nearest_field};
 
 /// Parents by API name, asked for once each.
 pub(super) struct Parents<'p> {
@@ -56,10 +56,10 @@ pub(super) fn is_reference(name: &str) -> bool {
     name.contains(['.', ':'])
 }
 
-/// Takes a header apart. `column` is its name in the source.
+/// Takes a header apart. `place` says where it is named.
 pub(super) fn parse<'a>(
     object: &'a ObjectDescription,
-    column: &str,
+    place: &str,
     name: &'a str,
 ) -> Result<Reference<'a>, Problem> {
     let (prefix, path) = match name.split_once(':') {
@@ -67,27 +67,25 @@ pub(super) fn parse<'a>(
         None => (None, name),
     };
     let Some((relationship, target)) = path.split_once('.') else {
-        return Err(Problem::new(format!(
-            "column `{column}`: `{name}` names no field of the parent"
-        ))
-        .hint("write Relationship.Field, or Type:Relationship.Field"));
+        return Err(Problem::new(format!("{place}: `{name}` names no field of the parent"))
+            .hint("write Relationship.Field, or Type:Relationship.Field"));
     };
     let (relationship, target) = (relationship.trim(), target.trim());
     if target.contains('.') {
         return Err(Problem::new(format!(
-            "column `{column}`: `{name}` goes over more than one parent; only the record's own \
+            "{place}: `{name}` goes over more than one parent; only the record's own \
              parent can be named"
         )));
     }
     let Some(lookup) = object.relationship(relationship) else {
-        return Err(unknown(object, column, prefix, relationship, target));
+        return Err(unknown(object, place, prefix, relationship, target));
     };
     let own_name = lookup.relationship_name.as_deref().unwrap_or(relationship);
     let offered = lookup.reference_to.as_slice();
     let (parent, prefixed) = match (prefix, offered) {
         (_, []) => {
             return Err(Problem::new(format!(
-                "column `{column}`: {own_name} points at no object this user may see"
+                "{place}: {own_name} points at no object this user may see"
             )));
         }
         (None, [only]) => (only, false),
@@ -95,7 +93,7 @@ pub(super) fn parse<'a>(
             // Of users and groups, people mean users.
             let example = offered.iter().find(|name| *name == "User").unwrap_or(first);
             return Err(Problem::new(format!(
-                "column `{column}`: {own_name} can point at {}; the type must be named",
+                "{place}: {own_name} can point at {}; the type must be named",
                 list(offered.iter().map(String::as_str))
             ))
             .hint(format!("write for example {example}:{own_name}.{target}")));
@@ -105,7 +103,7 @@ pub(super) fn parse<'a>(
             Some(parent) => (parent, true),
             None => {
                 return Err(Problem::new(format!(
-                    "column `{column}`: {own_name} can't point at `{prefix}`, only at {}",
+                    "{place}: {own_name} can't point at `{prefix}`, only at {}",
                     list(offered.iter().map(String::as_str))
                 )));
             }
@@ -117,15 +115,13 @@ pub(super) fn parse<'a>(
 /// What is wrong with a relationship that the object doesn't have.
 fn unknown(
     object: &ObjectDescription,
-    column: &str,
+    place: &str,
     prefix: Option<&str>,
     relationship: &str,
     target: &str,
 ) -> Problem {
-    let problem = Problem::new(format!(
-        "column `{column}`: {} has no relationship `{relationship}`",
-        object.name
-    ));
+    let problem =
+        Problem::new(format!("{place}: {} has no relationship `{relationship}`", object.name));
     if let Some(own) = prefix
         .and_then(|prefix| object.relationship(prefix))
         .and_then(|lookup| lookup.relationship_name.as_deref())
@@ -152,19 +148,19 @@ fn unknown(
 /// Finds the parent's field.
 pub(super) fn resolve(
     reference: &Reference<'_>,
-    column: &str,
+    place: &str,
     parents: &mut Parents<'_>,
 ) -> Result<Resolved, Problem> {
     let Reference { lookup, parent: parent_name, prefixed, target } = *reference;
     let Some(parent) = parents.get(parent_name) else {
         return Err(Problem::new(format!(
-            "column `{column}`: {parent_name} is not visible to this user, so its field \
+            "{place}: {parent_name} is not visible to this user, so its field \
              `{target}` can't be checked"
         )));
     };
     let Some(field) = parent.field_ignoring_case(target) else {
         let problem = Problem::new(format!(
-            "column `{column}`: {parent_name} has no field `{target}` that this user may see"
+            "{place}: {parent_name} has no field `{target}` that this user may see"
         ));
         return Err(match nearest_field(parent, target, usable) {
             Some(name) => problem.hint(format!("did you mean `{name}`?")),
@@ -173,7 +169,7 @@ pub(super) fn resolve(
     };
     if !usable(field) {
         return Err(Problem::new(format!(
-            "column `{column}`: {parent_name}.{} is neither an external id nor a lookup key",
+            "{place}: {parent_name}.{} is neither an external id nor a lookup key",
             field.name
         ))
         .hint(keys_of(parent)));

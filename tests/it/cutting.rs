@@ -206,6 +206,7 @@ impl Case {
             user_keys: &[],
             renames: if self.drops_note { &dropped } else { &[] },
             empty: EmptyMeans::Skip,
+            mapping: None,
         };
         compile(&spec, source.header(), source.dialect(), &mut |_| None).unwrap()
     }
@@ -285,9 +286,9 @@ fn check(case: &Case) {
         line_ending: plan.line_ending,
         sizing: ChunkSizing { rows: case.max_rows, max_bytes: case.max_bytes },
         duplicates: case.duplicates,
-        key_column: plan.key_source(),
+        key_column: plan.key_place(),
         text_columns: plan.text_candidates.clone(),
-        columns: plan.header.clone(),
+        columns: plan.column_names(),
         first_number: 5,
         first_rows: None,
     };

@@ -57,6 +57,7 @@ fn plan(source: &dyn SourceRows) -> Plan {
         user_keys: &["Name".to_owned()],
         renames: &[],
         empty: EmptyMeans::Skip,
+        mapping: None,
     };
     compile(&spec, source.header(), source.dialect(), &mut |_| None).unwrap()
 }
@@ -287,7 +288,7 @@ fn chunker_options(plan: &Plan, case: &Case) -> ChunkerOptions {
         duplicates: Duplicates::Keep,
         key_column: None,
         text_columns: Vec::new(),
-        columns: plan.header.clone(),
+        columns: plan.column_names(),
         first_number: 1,
         first_rows: None,
     }

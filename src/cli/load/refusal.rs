@@ -1,6 +1,7 @@
 //! Refusals before anything was sent, as a person reads them.
 
 use super::super::{CliError, org};
+use super::mapping_refusal;
 use crate::domain::error_chain;
 use crate::pipeline::PreflightError;
 use crate::rows::SourceError;
@@ -19,6 +20,17 @@ pub(in crate::cli) fn of(error: &PreflightError) -> CliError {
                     "Check the API name (custom objects end in __c) and the user's permissions.",
                 ),
             }
+        }
+        PreflightError::Mapping(error) => mapping_refusal::of(error)
+            .hint("docs/mapping.md says what each key takes. Nothing was sent."),
+        PreflightError::Problems { problems, mapped: true, .. } => {
+            let lines = problems.iter().map(told).collect();
+            CliError::refused("preflight", format!("{error}; nothing was sent"))
+                .problems(lines)
+                .hint(
+                    "Mend the mapping file, or the header of the source. `bulkhaul describe` shows \
+                     the object's fields.",
+                )
         }
         PreflightError::Problems { problems, .. } => {
             let lines = problems.iter().map(told).collect();

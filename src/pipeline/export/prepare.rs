@@ -11,12 +11,12 @@ use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
 use super::soql;
+use crate::domain::nearest;
 use crate::domain::{Field, ObjectDescription};
 use crate::exporter::column::{TypeOptions, is_exportable, type_word};
 use crate::exporter::manifest::{self, LeftOut};
 use crate::exporter::output::OutputOptions;
 use crate::salesforce::{CallError, Org};
-use crate::transformer::nearest;
 
 /// Objects that are exported at most in one run.
 const MOST_OBJECTS: usize = 2_000;

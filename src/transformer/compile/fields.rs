@@ -1,48 +1,47 @@
 //! One column against the field it is to set.
 
-use super::{Compiler, leave_out};
+use super::Compiler;
+use super::asked::{Asked, leave_out};
+use crate::domain::nearest_field;
 use crate::domain::{Field, FieldType, Operation, ValueKind};
 use crate::transformer::Problem;
-use crate::transformer::nearest::nearest_field;
 use crate::transformer::plan::{PlannedColumn, Treatment};
 use crate::transformer::relationship::list;
 
 impl Compiler<'_> {
     pub(super) fn resolve_field(
         &mut self,
-        at: usize,
+        asked: &Asked<'_>,
         name: &str,
-        mapped: bool,
         external_id: Option<&Field>,
     ) -> Option<PlannedColumn> {
         let (object, operation) = (self.spec.object, self.spec.operation);
-        let column = self.header[at].as_str();
+        let place = asked.place.as_str();
         let planned = |header: &str, kind, treatment| PlannedColumn {
-            source: at,
-            name: column.to_owned(),
+            source: asked.at,
+            name: asked.column.to_owned(),
             header: header.to_owned(),
             field: header.to_owned(),
             kind,
             treatment,
+            recipe: None,
         };
         if name.eq_ignore_ascii_case("Id") {
             let by_id = external_id.is_some_and(|field| field.name == "Id");
             let problem = match operation {
-                Operation::Insert => Problem::new(format!(
-                    "column `{column}`: an insert can't have an Id, the org gives it"
-                )),
-                Operation::Upsert if !by_id && self.spec.external_id.is_some() => {
-                    Problem::new(format!(
-                        "column `{column}`: an upsert by another field can't have an Id as well"
-                    ))
+                Operation::Insert => {
+                    Problem::new(format!("{place}: an insert can't have an Id, the org gives it"))
                 }
+                Operation::Upsert if !by_id && self.spec.external_id.is_some() => Problem::new(
+                    format!("{place}: an upsert by another field can't have an Id as well"),
+                ),
                 _ => return Some(planned("Id", ValueKind::Id, Treatment::Pass)),
             };
-            self.problem(problem.hint(format!("leave it out with {}", leave_out(column))));
+            self.problem(problem.hint(asked.leave_out()));
             return None;
         }
         let Some(field) = object.field_ignoring_case(name) else {
-            self.problem(self.unknown_field(column, name, mapped));
+            self.problem(self.unknown_field(asked, name));
             return None;
         };
         let is_key = external_id.is_some_and(|key| key.name == field.name);
@@ -52,24 +51,18 @@ impl Compiler<'_> {
             ValueKind::Number if is_key => Treatment::NumericKey,
             _ => Treatment::Pass,
         };
-        self.check_writable(column, field, is_key).then(|| planned(&field.name, kind, treatment))
+        self.check_writable(asked, field, is_key).then(|| planned(&field.name, kind, treatment))
     }
 
-    pub(super) fn unknown_field(&self, column: &str, name: &str, mapped: bool) -> Problem {
+    pub(super) fn unknown_field(&self, asked: &Asked<'_>, name: &str) -> Problem {
         let object = self.spec.object;
-        let place =
-            if mapped { format!("--map '{column}={name}'") } else { format!("column `{column}`") };
+        let place = asked.unknown_place(name);
         let problem = Problem::new(format!(
             "{place}: {} has no field `{name}` that this user may see",
             object.name
         ));
-        let out = leave_out(column);
-        match nearest_field(object, name, |field| self.is_writable(field)) {
-            Some(near) => {
-                problem.hint(format!("did you mean `{near}`? --map '{column}={near}', or {out}"))
-            }
-            None => problem.hint(format!("name its field with --map '{column}=FIELD', or {out}")),
-        }
+        let near = nearest_field(object, name, |field| self.is_writable(field));
+        problem.hint(asked.unknown_hint(near))
     }
 
     pub(super) fn is_writable(&self, field: &Field) -> bool {
@@ -81,14 +74,19 @@ impl Compiler<'_> {
     }
 
     /// Whether values may be sent to a field; says why not.
-    pub(super) fn check_writable(&mut self, column: &str, field: &Field, is_key: bool) -> bool {
+    pub(super) fn check_writable(
+        &mut self,
+        asked: &Asked<'_>,
+        field: &Field,
+        is_key: bool,
+    ) -> bool {
         let object = self.spec.object;
         let name = format!("{}.{}", object.name, field.name);
-        let out = format!("leave it out with {}", leave_out(column));
+        let (place, out) = (asked.place.as_str(), asked.leave_out());
         if field.field_type == FieldType::Base64 {
             self.problem(
                 Problem::new(format!(
-                    "column `{column}`: {name} holds binary content, which Bulk API 2.0 does not \
+                    "{place}: {name} holds binary content, which Bulk API 2.0 does not \
                      carry"
                 ))
                 .hint(out),
@@ -112,14 +110,14 @@ impl Compiler<'_> {
             };
             self.problem(
                 Problem::new(format!(
-                    "column `{column}`: {name} is made of other fields and can't be written itself"
+                    "{place}: {name} is made of other fields and can't be written itself"
                 ))
                 .hint(hint),
             );
             return false;
         }
         if !writable && !is_key {
-            self.problem(self.not_writable(column, field).hint(out));
+            self.problem(self.not_writable(asked, field).hint(out));
             return false;
         }
         if !writable {
@@ -134,7 +132,7 @@ impl Compiler<'_> {
         true
     }
 
-    pub(super) fn not_writable(&self, column: &str, field: &Field) -> Problem {
+    pub(super) fn not_writable(&self, asked: &Asked<'_>, field: &Field) -> Problem {
         const AUDIT: [&str; 4] =
             ["CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"];
         let name = format!("{}.{}", self.spec.object.name, field.name);
@@ -149,7 +147,7 @@ impl Compiler<'_> {
         } else {
             "can't be set by this user".to_owned()
         };
-        Problem::new(format!("column `{column}`: {name} {why}"))
+        Problem::new(format!("{}: {name} {why}", asked.place))
     }
 
     /// Whether an earlier column sets the same field; says so.

@@ -3,7 +3,7 @@
 
 use super::Compiler;
 use crate::domain::{Field, FieldType, Operation, ValueKind};
-use crate::transformer::nearest::{nearest, nearest_field};
+use crate::domain::{nearest, nearest_field};
 use crate::transformer::relationship::{self, list};
 use crate::transformer::{PlannedColumn, Problem};
 
@@ -84,9 +84,10 @@ impl<'a> Compiler<'a> {
             let result_id = self.header.iter().find(|name| name.eq_ignore_ascii_case("sf__Id"));
             let near = nearest(wanted, self.header.iter().map(String::as_str));
             let hint = match (wanted, result_id, near) {
-                ("Id", Some(name), _) => format!(
+                ("Id", Some(name), _) if self.spec.mapping.is_none() => format!(
                     "`{name}` of a result file holds the ids of its records: --map '{name}=Id'"
                 ),
+                _ if self.spec.mapping.is_some() => self.add_hint(wanted, near.unwrap_or("Column")),
                 (_, _, Some(name)) => format!("did you mean --map '{name}={wanted}'?"),
                 _ => format!("say which column holds it: --map 'Column={wanted}'"),
             };

@@ -31,7 +31,10 @@ impl Compiler<'_> {
                     "new {} records need {names}, which no column sets",
                     object.name
                 ))
-                .hint(format!("say which column holds it: --map 'Column={}'", missing[0])),
+                .hint(match self.spec.mapping {
+                    Some(_) => self.add_hint(missing[0], "Column"),
+                    None => format!("say which column holds it: --map 'Column={}'", missing[0]),
+                }),
             );
         } else {
             self.notes.push(format!(

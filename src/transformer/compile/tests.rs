@@ -137,6 +137,7 @@ impl Ask {
             user_keys: &self.keys,
             renames: &self.maps,
             empty: EmptyMeans::Skip,
+            mapping: None,
         }
     }
 
@@ -357,7 +358,7 @@ fn a_result_file_can_be_the_source_of_a_delete() {
     let delete = ask(Operation::Delete).map("sf__Id", "Id").map("Name", "");
     let plan = delete.of(&["bulkhaul__Row", "sf__Id", "sf__Created", "Name"]).unwrap();
     assert_eq!(plan.header_line(), b"Id\n");
-    assert_eq!(plan.key_source(), Some(1));
+    assert_eq!(plan.key_place(), Some(1));
     assert!(!plan.is_identity());
     let dropped: Vec<_> = plan.dropped.iter().map(|c| (c.name.as_str(), c.reason)).collect();
     assert_eq!(

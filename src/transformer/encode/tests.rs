@@ -27,6 +27,8 @@ fn plan(columns: &[(&str, Treatment)], line_ending: LineEnding, delimiter: u8) -
         line_ending,
         empty: EmptyMeans::Skip,
         notes: Vec::new(),
+        mapping: None,
+        machine: crate::transformer::plan::Ready::default(),
     };
     for (source, &(name, treatment)) in columns.iter().enumerate() {
         let name = name.to_owned();
@@ -39,7 +41,16 @@ fn plan(columns: &[(&str, Treatment)], line_ending: LineEnding, delimiter: u8) -
                 Treatment::Pass => TEXT,
             };
             let (header, field) = (name.clone(), name.clone());
-            plan.columns.push(PlannedColumn { source, name, header, field, kind, treatment });
+            let (source, recipe) = (Some(source), None);
+            plan.columns.push(PlannedColumn {
+                source,
+                name,
+                header,
+                field,
+                kind,
+                treatment,
+                recipe,
+            });
         }
     }
     plan
@@ -78,7 +89,10 @@ fn encode(plan: &Plan, text: &str) -> (Vec<String>, Changes) {
                 String::from_utf8(encoded.side[start as usize..end as usize].to_vec()).unwrap()
             }
             EncodedRow::Rejected(at) => {
-                format!("! {}", encoded.rejections[at as usize].reason(&plan.header, Some(0)))
+                format!(
+                    "! {}",
+                    encoded.rejections[at as usize].reason(&plan.column_names(), Some(0))
+                )
             }
         })
         .collect();

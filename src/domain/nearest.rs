@@ -1,6 +1,6 @@
 //! The name that was probably meant.
 
-use crate::domain::{Field, ObjectDescription};
+use super::{Field, ObjectDescription};
 
 /// The candidate nearest to a word by edit distance, letter case and the
 /// suffixes of custom names left aside; none if even that is far off.
@@ -20,7 +20,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// The field that a column name probably stands for: by its label, else the
 /// nearest by name. Only fields that `fits` lets pass.
-pub(super) fn nearest_field<'a>(
+pub fn nearest_field<'a>(
     object: &'a ObjectDescription,
     word: &str,
     fits: impl Fn(&Field) -> bool,

@@ -1,0 +1,53 @@
+//! Mapping files: which field gets its values from where, and in what form
+//! (docs/mapping.md).
+//!
+//! ```text
+//! FILE.toml ──► Mapping::read ──► Mapping (or every MappingProblem at once)
+//! Mapping + header + describe ──► transformer::compile ──► recipes in the Plan, Supplies
+//! Recipe + cells of a row ──► Machine::make ──► value | nothing | cleared | Refusal
+//! ```
+//!
+//! - A [`Mapping`] is the file, read and checked as far as it can be without
+//!   header and describe; columns are names there.
+//! - A [`Recipe`] says how the values of one field are made, with columns as
+//!   places in the source. It is plain data that the ledger keeps; value maps,
+//!   lookup files and the secret are its [`Supplies`], files by path and
+//!   SHA-256, the secret by the name of its variable and a check value.
+//! - A [`Machine`] is recipes made ready: expressions compiled, tables in
+//!   memory. It works cell by cell, in [`Room`] that is used again, and is
+//!   shared by all threads.
+//!
+//! Value functions are pure and stand each in the file named after what is in
+//! it.
+
+mod cells;
+mod conversion;
+mod date;
+mod field;
+mod file;
+mod filter;
+pub mod keys;
+mod maker;
+mod mask;
+mod number;
+mod problem;
+mod recipe;
+mod replace;
+mod section;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use cells::Cells;
+pub use date::{DateFormats, Fold};
+pub use field::FieldEntry;
+pub use file::{Mapping, Unmapped};
+pub use filter::{Condition, Filter, Test};
+pub use maker::{Loaded, Machine, Made, Room, Supplies};
+pub use mask::{LEAST_SECRET, Mask, SecretName, Secrets};
+pub use number::{NumberFormat, Rounding};
+pub use problem::{MappingError, MappingProblem};
+pub use recipe::{Case, Origin, Otherwise, Piece, Recipe, Step, WhenEmpty};
+pub use replace::Replace;
+pub use table::{Entries, MOST_TABLE_BYTES, TableFile, TableSource};
