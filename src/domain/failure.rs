@@ -30,6 +30,10 @@ const OTHER_CODE: &str = "OTHER";
 /// The code of groups of rows that were never sent by us.
 pub const REJECTED: &str = "REJECTED";
 
+/// The code of the group of rows that the user's own filter left out. They are
+/// rejected rows (I1) in which nothing is wrong.
+pub const LEFT_OUT: &str = "LEFT_OUT";
+
 /// Rows that failed for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureGroup {
@@ -97,6 +101,12 @@ impl FailureGroups {
     /// Whether no failure was counted.
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
+    }
+
+    /// Rows that the user's own filter left out.
+    pub fn left_out(&self) -> u64 {
+        let messages = self.codes.get(LEFT_OUT).into_iter().flat_map(HashMap::values);
+        messages.map(|&(count, _)| count).sum()
     }
 
     /// Rows by code: `failures_by_code` of summary.json.

@@ -22,7 +22,7 @@ mod verdict;
 pub use attempt::{AttemptEvent, AttemptState, InvalidStep, step};
 pub use chain::error_chain;
 pub use event::{Event, EventSink, NoEvents, SharedSink};
-pub use failure::{FailureGroup, FailureGroups, REJECTED};
+pub use failure::{FailureGroup, FailureGroups, LEFT_OUT, REJECTED};
 pub use failure_class::{Again, FailureClass, JobFailureClass, may_send_again};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit, PERCENTAGE_FROM};
 pub use id::{RecordId, RecordIdError};

@@ -56,8 +56,10 @@ pub struct Verdict {
 /// Decides how a run ended: of the codes 1, 5, 4, 3, 0 the first that applies.
 ///
 /// A run that says it finished is not believed when its tally shows rows
-/// pending (interrupted, 4), or more fates than rows (broken, 1): I1.
-pub fn verdict(reasons: impl IntoIterator<Item = Reason>, tally: &Tally) -> Verdict {
+/// pending (interrupted, 4), or more fates than rows (broken, 1): I1. Of the
+/// rejected rows, `left_out` are those that the user's own filter left out; they
+/// are no reason for 3.
+pub fn verdict(reasons: impl IntoIterator<Item = Reason>, tally: &Tally, left_out: u64) -> Verdict {
     let mut reason = reasons.into_iter().max().unwrap_or(Reason::Finished);
     if tally.settled() > tally.read {
         reason = Reason::Broken;
@@ -68,7 +70,7 @@ pub fn verdict(reasons: impl IntoIterator<Item = Reason>, tally: &Tally) -> Verd
         Reason::Broken => (Status::Failed, 1),
         Reason::UserLimit => (Status::Stopped, 5),
         Reason::Interrupted => (Status::Interrupted, 4),
-        Reason::Finished if tally.is_clean() => (Status::Completed, 0),
+        Reason::Finished if tally.is_clean_but_for(left_out) => (Status::Completed, 0),
         Reason::Finished => (Status::Completed, 3),
     };
     Verdict { status, exit_code }
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     fn decided(reasons: &[Reason], tally: Tally) -> (Status, u8) {
-        let Verdict { status, exit_code } = verdict(reasons.iter().copied(), &tally);
+        let Verdict { status, exit_code } = verdict(reasons.iter().copied(), &tally, 0);
         (status, exit_code)
     }
 
@@ -103,6 +105,15 @@ mod tests {
         ] {
             assert_eq!(decided(&[Reason::Finished], tally), (Status::Completed, 3));
         }
+    }
+
+    #[test]
+    fn rows_that_a_filter_left_out_are_no_fault() {
+        let tally = Tally { read: 13, rejected: 3, ..clean() };
+        let code = |left_out| verdict([Reason::Finished], &tally, left_out).exit_code;
+        assert_eq!([code(0), code(2), code(3)], [3, 3, 0]);
+        let tally = Tally { read: 14, failed: 1, ..tally };
+        assert_eq!(verdict([Reason::Finished], &tally, 3).exit_code, 3);
     }
 
     #[test]

@@ -295,8 +295,8 @@ impl FieldEntry {
             section.wrong(
                 "lookup",
                 format!(
-                    "`{name}` has {} key columns, this field gives {parts}; `columns` names as many \
-                     as the key has",
+                    "names `{name}`, whose key has {} columns where this field gives {parts}; `columns` \
+                     names as many as the key has",
                     file.keys.len()
                 ),
             );
@@ -520,15 +520,13 @@ fn otherwise(section: &Section<'_, '_>, key: &str, words: &[&str]) -> Otherwise 
             }
         };
     }
-    match value.get_ref() {
-        DeValue::String(_) => match section.word(key, words) {
-            Some("keep") => Otherwise::Keep,
-            Some("null") => Otherwise::Null,
-            _ => Otherwise::Reject,
-        },
-        _ => {
+    match value.get_ref().as_str().filter(|word| words.contains(word)) {
+        Some("keep") => Otherwise::Keep,
+        Some("null") => Otherwise::Null,
+        Some(_) => Otherwise::Reject,
+        None => {
             let words = super::section::listed(words);
-            section.wrong(key, format!("must be one of {words} or {{ value = ... }}"));
+            section.wrong(key, format!("must be one of {words}, or {{ value = ... }}"));
             Otherwise::Reject
         }
     }

@@ -183,10 +183,7 @@ fn read_all(
     for (source, at) in sources.iter_mut().zip(&tables.places) {
         match Table::load(source) {
             Ok(table) => loaded.tables.push(Arc::new(table)),
-            Err(what) => {
-                report.add(*at, &source.name, what);
-                return None;
-            }
+            Err(what) => report.add(*at, &source.name, what),
         }
     }
     let secret = read_secret(&top, &fields, secrets, &mut loaded);
@@ -468,7 +465,9 @@ fn read_filter(section: &Section<'_, '_>) -> Option<Filter<String>> {
             return None;
         }
         let about = format!("filter.{key}");
-        list.iter()
+        // All of them are read, so that all that is wrong is told.
+        let read: Vec<Option<_>> = list
+            .iter()
             .map(|value| {
                 let at = value.span().start;
                 let DeValue::Table(table) = value.get_ref() else {
@@ -481,7 +480,8 @@ fn read_filter(section: &Section<'_, '_>) -> Option<Filter<String>> {
                 };
                 read_condition(&Section::new(section.report, table, &about, at, keys::CONDITION))
             })
-            .collect()
+            .collect();
+        read.into_iter().collect()
     };
     let (all, any) = (conditions("all"), conditions("any"));
     let filter = Filter { all: all?, any: any? };

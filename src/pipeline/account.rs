@@ -11,10 +11,8 @@ use std::path::PathBuf;
 use super::JobReport;
 use super::RunFolder;
 use super::derived::{Derivation, open_map};
-use super::planner::kind_of;
-use crate::domain::{
-    AttemptState, FailureGroups, Fate, JobState, REJECTED, RowNumber, RowOutcome, Tally,
-};
+use super::planner::{code_of, kind_of};
+use crate::domain::{AttemptState, FailureGroups, Fate, JobState, RowNumber, RowOutcome, Tally};
 use crate::ledger::{ChunkState, Ledger, LedgerError, StoredAttempt, StoredChunk};
 use crate::reconciler::{MergedOutcomes, OutcomeError, OutcomeReader, RowError};
 use crate::rows::RowMap;
@@ -192,7 +190,7 @@ impl Account {
                 let error = RowError::parse(text);
                 self.failures.count(error.code, &error.masked_message(), row);
             }
-            Fate::Rejected => self.failures.count(REJECTED, &kind_of(text), row),
+            Fate::Rejected => self.failures.count(code_of(text), &kind_of(text), row),
             _ => {}
         }
     }

@@ -191,12 +191,14 @@ impl Books {
     }
 
     /// Rows whose fate is known by now, and those of them that count against a
-    /// limit on failures: rejected, failed and disputed. Of jobs at work their
+    /// limit on failures: rejected (but for those that a filter left out),
+    /// failed and disputed. Of jobs at work their
     /// own counts are taken.
     pub(super) fn known(&self) -> (u64, u64) {
         let tally = &self.tally;
         let mut known = tally.settled();
-        let mut failed = tally.rejected + tally.failed + tally.disputed;
+        let rejected = tally.rejected.saturating_sub(self.failures.left_out());
+        let mut failed = rejected + tally.failed + tally.disputed;
         for counts in self.open_counts.values() {
             known += counts.known + counts.at_work.0;
             failed += counts.failed + counts.at_work.1;

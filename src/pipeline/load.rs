@@ -330,7 +330,7 @@ async fn end(
             reason = Reason::UserLimit;
         }
     }
-    let verdict = verdict([reason], &tally);
+    let verdict = verdict([reason], &tally, failures.left_out());
     let record = RunEnd {
         status: match verdict.status {
             Status::Completed => RunStatus::Completed,

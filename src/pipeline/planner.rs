@@ -21,10 +21,10 @@ use crate::chunker::{
     Body as ChunkBody, ChunkError, ChunkSink, ChunkSizing, Chunker, ChunkerOptions, Duplicates,
     PlannedChunk,
 };
-use crate::domain::{Event, FailureGroups, REJECTED, RowOutcome, Tally, error_chain};
+use crate::domain::{Event, FailureGroups, LEFT_OUT, REJECTED, RowOutcome, Tally, error_chain};
 use crate::ledger::{Body, BodyKind, ChunkRecord, ChunkState};
 use crate::reconciler::OutcomeWriter;
-use crate::rows::{GroupIndex, RowStream as _, SourceRows as _, Stretch};
+use crate::rows::{self, GroupIndex, RowStream as _, SourceRows as _, Stretch};
 use crate::transformer::Plan;
 
 /// What the planner came to.
@@ -244,7 +244,7 @@ impl ChunkSink for Planner<'_> {
             }
         };
         let reason = outcome.error.as_deref().unwrap_or_default();
-        reasons.count(REJECTED, &kind_of(reason), self.run.row_of(outcome.row));
+        reasons.count(code_of(reason), &kind_of(reason), self.run.row_of(outcome.row));
         writer.push(&outcome).map_err(io::Error::other)
     }
 
@@ -277,6 +277,11 @@ impl ChunkSink for Planner<'_> {
         };
         if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
+}
+
+/// The code under which a reason is counted.
+pub(super) fn code_of(reason: &str) -> &'static str {
+    if reason == rows::LEFT_OUT { LEFT_OUT } else { REJECTED }
 }
 
 /// A reason without what differs from row to row: its numbers, and where the

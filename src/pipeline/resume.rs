@@ -16,12 +16,13 @@ use super::books::Books;
 use super::derived::{Derivation, Derived, DerivedError};
 use super::load::drive;
 use super::original::{Names, Reopening, known, reopen};
+use super::overrides::{Overrides, RowsRead};
 use super::preflight::sizing;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::PlannedChunk;
-use crate::domain::{AttemptState, Event, FailureLimit, JobState, RowNumber, SharedSink};
+use crate::domain::{AttemptState, Event, JobState, RowNumber, SharedSink};
 use crate::ledger::{
     ChunkState, Ledger, LedgerError, SharedLedger, SourceRecord, StoredAttempt, StoredChunk,
     StoredRun,
@@ -54,37 +55,6 @@ pub(super) struct Backlog {
     /// Of a run that begins: chunks that were cut before the start already, from
     /// the first one on.
     pub(super) ready: Vec<PlannedChunk>,
-}
-
-/// Settings that a resume may change.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// Jobs at a time.
-    pub lanes: Option<usize>,
-    /// Detach after this long.
-    pub max_wait: Option<Duration>,
-    /// Jobs that carry a row at most.
-    pub row_attempts: Option<u8>,
-    /// How many rows may go wrong.
-    pub max_failures: Option<FailureLimit>,
-    /// Percent of the allowances that are left to others.
-    pub reserve: Option<u8>,
-    /// Where the mapping of the run finds its secret.
-    pub secrets: Secrets,
-    /// Which rows of the source will be read.
-    pub rows: RowsRead,
-}
-
-/// Which rows of the source a process will read that takes up a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RowsRead {
-    /// Those that were not read yet.
-    #[default]
-    Rest,
-    /// Any of them.
-    Any,
-    /// None: the run is to be closed.
-    None,
 }
 
 /// Why a run can't be taken up again. Nothing was changed.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::format::{self, bytes, duration, percent, printable, thousands, width, wrap};
 use super::summary::{OriginSummary, RowCounts, SUMMARY_FILE, Summary};
-use crate::domain::{FailureGroup, Operation, Status};
+use crate::domain::{FailureGroup, LEFT_OUT, Operation, Status};
 
 /// Columns that every line but a path fits in.
 pub const WIDTH: usize = 80;
@@ -176,16 +176,22 @@ fn with_origin(origin: &OriginSummary) -> String {
 fn outcomes(
     operation: Operation,
     rows: &RowCounts,
+    left_out: u64,
 ) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
     let creates = operation.creates();
     let updates = matches!(operation, Operation::Update | Operation::Upsert);
+    let rejected = match rows.rejected.saturating_sub(left_out) {
+        0 => "not sent: left out by the mapping's filter",
+        _ if left_out > 0 => "not sent: faulty, or left out by the mapping's filter",
+        _ => "not sent: faulty in the source",
+    };
     [
         ("created", rows.created, creates, ""),
         ("updated", rows.updated, updates, ""),
         ("deleted", rows.deleted, operation.deletes(), ""),
         ("failed", rows.failed, true, "refused by the org"),
         ("unprocessed", rows.unprocessed, false, "sent, but never reached by the org"),
-        ("rejected", rows.rejected, false, "not sent: faulty in the source"),
+        ("rejected", rows.rejected, false, rejected),
         ("disputed", rows.disputed, false, "sent, but their fate is not proven"),
         ("pending", rows.pending, false, "not sent, or their fate is not known yet"),
     ]
@@ -197,7 +203,8 @@ fn outcomes(
 fn outcome_table(out: &mut String, summary: &Summary, paint: Paint) {
     let rows = &summary.rows;
     out.push('\n');
-    for (name, count, meaning) in outcomes(summary.operation, rows) {
+    let left_out = summary.failures_by_code.get(LEFT_OUT).copied().unwrap_or_default();
+    for (name, count, meaning) in outcomes(summary.operation, rows, left_out) {
         let line = format!("  {name:<12}{:>15}{:>10}", thousands(count), percent(count, rows.read));
         let painted = match name {
             "created" | "updated" | "deleted" if count > 0 => paint.green(&line),

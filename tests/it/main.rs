@@ -32,6 +32,7 @@ mod local_org_serve;
 mod login_secrets;
 mod logins;
 mod lookup;
+mod mapping;
 mod passing_failures;
 mod reconciling;
 mod resume;

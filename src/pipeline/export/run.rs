@@ -233,7 +233,7 @@ impl Work {
             failed: u64::from(amiss),
             ..Tally::default()
         };
-        let verdict = verdict([reason], &tally);
+        let verdict = verdict([reason], &tally, 0);
         let finished = Timestamp::now();
         let end = RunEnd {
             status: RunStatus::from_word(verdict.status.as_str()).unwrap_or(RunStatus::Failed),

@@ -1,11 +1,15 @@
 //! What a person is told about a header, word for word.
 
+mod mapped;
+
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{LineEnding, ValueKind};
+use crate::mapping::{Mapping, Secrets};
 use crate::transformer::EmptyMeans;
 
 const COMMA: Dialect = Dialect { delimiter: b',', quote: b'"', line_ending: LineEnding::Lf };
@@ -49,9 +53,11 @@ fn account() -> ObjectDescription {
                 "string",
                 json!({"nillable": false, "nameField": true, "label": "Account Name"}),
             ),
-            field("Phone", "phone", json!({})),
+            field("Phone", "phone", json!({"length": 8})),
+            field("Start__c", "date", json!({})),
+            field("Seen__c", "datetime", json!({})),
             field("Industry", "picklist", json!({})),
-            field("AnnualRevenue", "currency", json!({})),
+            field("AnnualRevenue", "currency", json!({"precision": 18, "scale": 2})),
             field("Active__c", "boolean", json!({"nillable": false})),
             field("Legacy_Id__c", "string", json!({"externalId": true, "unique": true})),
             field("Number__c", "double", json!({"externalId": true})),
@@ -107,10 +113,18 @@ struct Ask {
     keys: Vec<String>,
     maps: Vec<(String, String)>,
     object: ObjectDescription,
+    mapping: Option<Mapping>,
 }
 
 fn ask(operation: Operation) -> Ask {
-    Ask { operation, external_id: None, keys: Vec::new(), maps: Vec::new(), object: account() }
+    Ask {
+        operation,
+        external_id: None,
+        keys: Vec::new(),
+        maps: Vec::new(),
+        object: account(),
+        mapping: None,
+    }
 }
 
 impl Ask {
@@ -137,8 +151,14 @@ impl Ask {
             user_keys: &self.keys,
             renames: &self.maps,
             empty: EmptyMeans::Skip,
-            mapping: None,
+            mapping: self.mapping.as_ref(),
         }
+    }
+
+    fn mapping(mut self, text: &str) -> Self {
+        let read = Mapping::parse(text, Path::new("/nowhere/legacy.toml"), &Secrets::default());
+        self.mapping = Some(read.unwrap());
+        self
     }
 
     fn of(&self, header: &[&str]) -> Result<Plan, Vec<Problem>> {
