@@ -177,7 +177,7 @@ impl FieldEntry {
             section.wrong("replace", "must be a list of tables with `pattern` and `with`");
             return;
         };
-        for value in list.iter() {
+        for value in list {
             let at = value.span().start;
             let DeValue::Table(table) = value.get_ref() else {
                 section.report.add(at, &about, "must be a table with `pattern` and `with`");

@@ -132,7 +132,7 @@ impl Mapping {
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let mapping = if errors.is_empty() {
-            read_all(&report, parsed.get_ref(), path, folder, secrets)
+            Some(read_all(&report, parsed.get_ref(), path, folder, secrets))
         } else {
             None
         };
@@ -155,7 +155,7 @@ fn read_all(
     path: &Path,
     folder: &Path,
     secrets: &Secrets,
-) -> Option<Mapping> {
+) -> Mapping {
     let top = Section::new(report, table, "", 0, keys::TOP);
     let unmapped = match top.word("unmapped", keys::UNMAPPED) {
         Some("send") => Unmapped::Send,
@@ -187,7 +187,7 @@ fn read_all(
         }
     }
     let secret = read_secret(&top, &fields, secrets, &mut loaded);
-    Some(Mapping {
+    Mapping {
         path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         unmapped,
         fields,
@@ -195,7 +195,7 @@ fn read_all(
         tables: sources,
         secret,
         loaded,
-    })
+    }
 }
 
 /// Finds the secret, where a field is masked.

@@ -32,7 +32,10 @@ pub enum Mask {
 /// Where a mapping finds the secret it names: the environment, which only the
 /// command line reads.
 #[derive(Clone, Default)]
-pub struct Secrets(Option<Arc<dyn Fn(&str) -> Option<SecretString> + Send + Sync>>);
+pub struct Secrets(Option<Arc<Find>>);
+
+/// Finds a secret by the name of its variable.
+type Find = dyn Fn(&str) -> Option<SecretString> + Send + Sync;
 
 impl Secrets {
     /// Secrets by the names of their variables.
@@ -111,7 +114,8 @@ impl MaskKey {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()

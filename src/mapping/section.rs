@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use memchr::memchr_iter;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -24,7 +25,7 @@ impl<'f> Report<'f> {
     /// The line of a place in the text.
     pub(super) fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        before.iter().filter(|&&byte| byte == b'\n').count() + 1
+        memchr_iter(b'\n', before).count() + 1
     }
 
     pub(super) fn add(&self, at: usize, about: &str, message: impl Into<String>) {

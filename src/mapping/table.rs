@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use super::mask::hex;
+
 /// Bytes a file may have. In memory it takes some three times as much.
 pub const MOST_TABLE_BYTES: u64 = 64 << 20;
 
@@ -94,8 +96,7 @@ impl Table {
     fn read(&mut self, file: &mut TableFile, may_be_ambiguous: bool) -> Result<(), String> {
         let shown = file.path.display().to_string();
         let bytes = contents(&file.path)?;
-        let sha256: String =
-            digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(digest(&SHA256, &bytes).as_ref());
         if file.sha256.is_empty() {
             file.sha256 = sha256;
         } else if file.sha256 != sha256 {

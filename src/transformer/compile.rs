@@ -18,7 +18,6 @@ use super::relationship::{self, Parents, list};
 use super::{LoadSpec, Problem};
 use crate::domain::nearest;
 use crate::domain::{ColumnDelimiter, Field, ObjectDescription, Operation};
-use crate::mapping::Unmapped;
 use crate::rows::Dialect;
 
 /// Checks what the user asked for against the header and describe.
@@ -44,9 +43,7 @@ pub fn compile(
         dropped: Vec::new(),
     };
     compiler.check_object();
-    if !spec.mapping.is_some_and(|mapping| mapping.unmapped != Unmapped::Send) {
-        compiler.check_names();
-    }
+    compiler.check_names();
     let external_id = compiler.check_external_id();
     let mut parents = Parents::new(parents);
     let mut mapped = None;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{AttemptEvent as E, LineEnding, Operation, RowRanges};
+use crate::domain::{AttemptEvent as E, LineEnding, Operation, REJECTED, RowRanges};
 use crate::ledger::{
     AttemptOutcomes, AttemptRecord, Body, BodyKind, ChunkRecord, JobError, NoteRecord, OrgRecord,
     RunRecord, SourceRecord, StepDetail,

@@ -63,7 +63,19 @@ impl<'a> Compiler<'a> {
             let first = made.and_then(|recipe| recipe.origin.columns().into_iter().min().copied());
             column.source.or(first).unwrap_or(usize::MAX)
         });
+        self.note_made(mapping);
         Mapped { mapping, filter }
+    }
+
+    /// A person sees which values are not those of the source (I11).
+    fn note_made(&mut self, mapping: &Mapping) {
+        let is_made = |column: &&PlannedColumn| column.recipe.is_some();
+        let made = self.columns.iter().filter(is_made).map(|column| column.header.as_str());
+        let made: Vec<&str> = made.collect();
+        if !made.is_empty() {
+            let file = mapping.file_name();
+            self.notes.push(format!("values made by {file}: {}", list(made.into_iter())));
+        }
     }
 
     /// The place of a column that a mapping names; says when it isn't there.
@@ -85,14 +97,6 @@ impl<'a> Compiler<'a> {
             self.problem(problem.hint(hint));
             return None;
         };
-        let twin = self.header.iter().skip(at + 1).position(|other| *other == self.header[at]);
-        if twin.is_some() {
-            self.problem(
-                Problem::new(format!("{place}: the source has several columns named `{name}`"))
-                    .hint("rename them in the file"),
-            );
-            return None;
-        }
         used.insert(at);
         Some(at)
     }

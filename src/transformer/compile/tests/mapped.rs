@@ -293,7 +293,7 @@ proptest! {
             ask(Operation::Upsert).by("Legacy_Id__c").mapping(LEGACY).of(LEGACY_HEADER).unwrap();
         let mut text = Vec::new();
         for row in &rows {
-            crate::rows::write_record(&mut text, row.iter().map(|cell| cell.as_bytes()), b',');
+            crate::rows::write_record(&mut text, row.iter().map(String::as_bytes), b',');
             text.push(b'\n');
         }
         let made = encode(&plan, &String::from_utf8(text).unwrap());

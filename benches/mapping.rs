@@ -1,0 +1,208 @@
+//! How fast rows are made by a mapping: 20 fields with dates, numbers, two value
+//! maps, a lookup file and a mask, on one core, batches from memory. The
+//! throughput is that of the source.
+
+#![expect(clippy::panic, reason = "a bench that can't begin must not measure nothing")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use bulkhaul::domain::{ObjectDescription, Operation};
+use bulkhaul::mapping::{Mapping, Secrets};
+use bulkhaul::reader::{Source, SourceOptions};
+use bulkhaul::rows::{RawBatch, SourceRows as _};
+use bulkhaul::transformer::{EmptyMeans, LoadSpec, Plan, compile};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+
+/// About 60 MB.
+const ROWS: u64 = 250_000;
+
+const COLUMNS: [&str; 20] = [
+    "Nr",
+    "Firma",
+    "Rechtsform",
+    "Strasse",
+    "Hausnr",
+    "PLZ",
+    "Ort",
+    "Land",
+    "Telefon",
+    "Mail",
+    "Branche",
+    "Umsatz",
+    "Mitarbeiter",
+    "Rabatt",
+    "Beginn",
+    "Zuletzt",
+    "Aktiv",
+    "Segmente",
+    "Betreuer",
+    "Bemerkung",
+];
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Every column by another name: the pass-through.
+    Identity,
+    /// Every column trimmed.
+    Trimmed,
+    /// What a legacy export needs.
+    Legacy,
+}
+
+fn main() {
+    // One core: what a mapping costs, not how many there are.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
+    or_panic(pool);
+    divan::main();
+}
+
+fn or_panic<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn write_source(path: &Path) {
+    let mut text = COLUMNS.join(";") + "\n";
+    for row in 0..ROWS {
+        let branch = ["MB", "BK", "LM", "IT", "TR"][(row % 5) as usize];
+        let land = ["D", "A", "CH"][(row % 3) as usize];
+        let active = ["ja", "nein", ""][(row % 3) as usize];
+        let _ = writeln!(
+            text,
+            "K{row:08};Müller und Söhne {row};GmbH;Am Güterbahnhof;{};{:05};Frankfurt am Main;\
+             {land};069 / {row:07};Info{row}@Firma.example.com;{branch};1.{:03}.{:03},50 €;{};2,5;\
+             {:02}.{:02}.{};{:02}.{:02}.2025 {:02}:{:02};{active};KMU, Partner;M{};Zahlt per \
+             Rechnung, Ansprechpartner wie im Vorjahr",
+            row % 200,
+            row % 100_000,
+            row % 1000,
+            row * 7 % 1000,
+            row % 5000,
+            row % 28 + 1,
+            row % 12 + 1,
+            1990 + row % 35,
+            row % 28 + 1,
+            row % 12 + 1,
+            row % 24,
+            row % 60,
+            row % 500,
+        );
+    }
+    or_panic(std::fs::write(path, text));
+}
+
+fn mapping(kind: Kind) -> String {
+    match kind {
+        Kind::Identity => names("F", |column| format!("\"{column}\"")),
+        Kind::Trimmed => {
+            "[defaults]\ntrim = true\n".to_owned() + &names("F", |column| format!("\"{column}\""))
+        }
+        Kind::Legacy => LEGACY.to_owned(),
+    }
+}
+
+fn names(prefix: &str, value: impl Fn(&str) -> String) -> String {
+    let entries = COLUMNS.iter().enumerate();
+    let entries = entries.map(|(at, column)| format!("{prefix}{at} = {}\n", value(column)));
+    "[fields]\n".to_owned() + &entries.collect::<String>()
+}
+
+const LEGACY: &str = r#"
+secret_env = "KEY"
+[defaults]
+trim = true
+decimal = ","
+grouping = "."
+timezone = "Europe/Berlin"
+[fields]
+F0 = "Nr"
+F1 = { template = "{Firma} {Rechtsform}" }
+F2 = { template = "{Strasse} {Hausnr}" }
+F3 = "PLZ"
+F4 = { column = "Ort", case = "upper" }
+F5 = { column = "Land", map = { D = "Germany", A = "Austria", CH = "Switzerland" } }
+F6 = { column = "Telefon", replace = [{ pattern = "[^+0-9]", with = "" }] }
+F7 = { column = "Mail", case = "lower", mask = "email" }
+F8 = { column = "Branche", map = { MB = "Machinery", BK = "Banking", LM = "Food", IT = "Technology", TR = "Transportation" } }
+F9 = { column = "Umsatz", number = { currency = "€", scale = 2 } }
+F10 = { column = "Mitarbeiter", number = true }
+F11 = { column = "Rabatt", number = true, default = 0 }
+F12 = { column = "Beginn", date = "dd.MM.yyyy" }
+F13 = { column = "Zuletzt", datetime = { formats = ["dd.MM.yyyy HH:mm"], gap = "later", overlap = "earlier" } }
+F14 = { column = "Aktiv", boolean = { true = ["ja"], false = ["nein"] }, default = false }
+F15 = { column = "Segmente", split = "," }
+F16 = { column = "Betreuer", lookup = "owners" }
+F17 = { column = "Bemerkung", strip = ["html", "control"], truncate = 255 }
+F18 = { constant = "Customer" }
+F19 = { column = "Firma", substring = { length = 10 } }
+[lookups.owners]
+file = "owners.csv"
+key = "Code"
+value = "Id"
+"#;
+
+struct Prepared {
+    _dir: tempfile::TempDir,
+    batches: Vec<RawBatch>,
+    bytes: u64,
+    plan: Plan,
+}
+
+fn prepare(kind: Kind) -> Prepared {
+    let dir = or_panic(tempfile::tempdir());
+    let path = dir.path().join("source.csv");
+    write_source(&path);
+    let mut owners = String::from("Code,Id\n");
+    for owner in 0..500 {
+        let _ = writeln!(owners, "M{owner},0050000000{owner:05}");
+    }
+    or_panic(std::fs::write(dir.path().join("owners.csv"), owners));
+    let secrets = Secrets::new(|_| Some("a secret for the bench".to_owned().into()));
+    let file = dir.path().join("mapping.toml");
+    or_panic(std::fs::write(&file, mapping(kind)));
+    let mapping =
+        Mapping::read(&file, &secrets).unwrap_or_else(|error| panic!("{:?}", error.problems));
+    let source = or_panic(Source::open(&[PathBuf::from(&path)], &SourceOptions::default()));
+    let fields: Vec<_> = (0..20)
+        .map(|at| {
+            serde_json::json!({
+                "name": format!("F{at}"), "type": "string", "length": 255, "nillable": true,
+                "createable": true, "updateable": true,
+            })
+        })
+        .collect();
+    let object: ObjectDescription = or_panic(serde_json::from_value(serde_json::json!({
+        "name": "Account", "createable": true, "updateable": true, "fields": fields,
+    })));
+    let keys = vec!["F0".to_owned()];
+    let spec = LoadSpec {
+        operation: Operation::Insert,
+        object: &object,
+        external_id: None,
+        user_keys: &keys,
+        renames: &[],
+        empty: EmptyMeans::Skip,
+        mapping: Some(&mapping),
+    };
+    let plan = compile(&spec, source.header(), source.dialect(), &mut |_| None)
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
+    let mut rows = or_panic(source.rows(None));
+    let mut batches = Vec::new();
+    while let Some(batch) = or_panic(rows.next_batch()) {
+        batches.push(batch);
+    }
+    let bytes = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
+    Prepared { _dir: dir, batches, bytes, plan }
+}
+
+#[divan::bench(args = [Kind::Identity, Kind::Trimmed, Kind::Legacy], sample_count = 5)]
+fn map(bencher: Bencher, kind: Kind) {
+    let it = prepare(kind);
+    bencher.counter(BytesCount::new(it.bytes)).counter(ItemsCount::new(ROWS)).bench(|| {
+        let rejected: usize =
+            it.batches.iter().map(|batch| it.plan.apply(batch).rejections.len()).sum();
+        assert_eq!(rejected, 0);
+    });
+}
