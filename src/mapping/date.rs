@@ -3,8 +3,6 @@
 
 mod format;
 
-use std::fmt::Write as _;
-
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use serde::{Deserialize, Serialize};
@@ -115,11 +113,14 @@ impl Dates {
         let utc = Offset::UTC.to_datetime(instant);
         text.rewrite(|_, next| {
             write_day(utc.date(), next);
-            // Writing into a text can't fail.
-            let _ = write!(next, "T{:02}:{:02}:{:02}", utc.hour(), utc.minute(), utc.second());
+            for (sign, number) in [('T', utc.hour()), (':', utc.minute()), (':', utc.second())] {
+                next.push(sign);
+                digits(number.unsigned_abs().into(), 2, next);
+            }
             let millis = utc.subsec_nanosecond() / 1_000_000;
             if millis > 0 {
-                let _ = write!(next, ".{millis:03}");
+                next.push('.');
+                digits(millis.unsigned_abs(), 3, next);
             }
             next.push('Z');
         });
@@ -146,8 +147,23 @@ impl Dates {
 }
 
 fn write_day(day: civil::Date, out: &mut String) {
-    // Writing into a text can't fail.
-    let _ = write!(out, "{:04}-{:02}-{:02}", day.year(), day.month(), day.day());
+    digits(day.year().unsigned_abs().into(), 4, out);
+    out.push('-');
+    digits(day.month().unsigned_abs().into(), 2, out);
+    out.push('-');
+    digits(day.day().unsigned_abs().into(), 2, out);
+}
+
+/// Appends the last digits of a number; formatting takes ten times as long.
+fn digits(number: u32, width: usize, out: &mut String) {
+    let mut text = [b'0'; 4];
+    let mut rest = number;
+    for place in text.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let text = text.get(4 - width.min(4)..).unwrap_or_default();
+    out.extend(text.iter().copied().map(char::from));
 }
 
 #[cfg(test)]

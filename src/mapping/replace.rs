@@ -1,5 +1,6 @@
 //! Regular expressions that are replaced.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::{NoExpand, Regex, RegexBuilder};
@@ -47,17 +48,16 @@ impl Replacer {
 
     /// Replaces wherever it matches.
     pub(super) fn apply(&self, text: &mut Text) {
-        if !self.regex.is_match(text.as_str()) {
-            return;
+        let now = text.as_str();
+        let made = if self.expands {
+            self.regex.replace_all(now, self.with.as_str())
+        } else {
+            self.regex.replace_all(now, NoExpand(&self.with))
+        };
+        // Most values have nothing to replace.
+        if let Cow::Owned(made) = made {
+            text.set(&made);
         }
-        text.rewrite(|now, next| {
-            let made = if self.expands {
-                self.regex.replace_all(now, self.with.as_str())
-            } else {
-                self.regex.replace_all(now, NoExpand(&self.with))
-            };
-            next.push_str(&made);
-        });
     }
 }
 

@@ -108,6 +108,10 @@ fn is_unwanted(letter: char) -> bool {
 
 /// Removes control characters.
 pub(super) fn strip_control(text: &mut Text) {
+    // Plain text is known without looking at its characters.
+    if text.as_str().bytes().all(|byte| (b' '..0x7F).contains(&byte)) {
+        return;
+    }
     if text.as_str().contains(is_unwanted) {
         text.rewrite(|now, next| next.extend(now.chars().filter(|letter| !is_unwanted(*letter))));
     }

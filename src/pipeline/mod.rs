@@ -19,6 +19,7 @@
 mod account;
 mod books;
 mod carried;
+mod compiling;
 mod corrections;
 mod derived;
 mod doubles;

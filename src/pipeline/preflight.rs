@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::LoadRequest;
+use super::compiling::compile_plan;
 use super::grouping::{self, Grouped, Grouping, GroupingError};
 use super::original::Names;
 use super::planner::{chunker_options, in_order};
@@ -18,11 +19,11 @@ use crate::domain::{
     Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
 };
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
-use crate::mapping::{Mapping, MappingError};
+use crate::mapping::MappingError;
 use crate::reader::Source;
 use crate::rows::{RowNames as _, SourceError, SourceRows as _, private_file};
 use crate::salesforce::{CallError, Limits, Org};
-use crate::transformer::{LoadSpec, Plan, Problem, compile, needed_parents};
+use crate::transformer::{Plan, Problem};
 
 /// Sources up to this size are split through before the start, so that what
 /// destroys record borders is found before anything is sent.
@@ -349,7 +350,7 @@ fn settle_canary(request: &mut LoadRequest, org: &Org, rows: u64) -> bool {
     wanted
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, PreflightError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| PreflightError::Interrupted)
@@ -425,45 +426,6 @@ fn refuse_accidental_repeat(
             )
         })
         .collect())
-}
-
-async fn compile_plan(
-    request: &LoadRequest,
-    org: &Org,
-    source: &Source,
-    object: &ObjectDescription,
-) -> Result<Plan, PreflightError> {
-    let mapping = match request.mapping.clone() {
-        Some(path) => {
-            let secrets = request.secrets.clone();
-            Some(blocking(move || Mapping::read(&path, &secrets)).await??)
-        }
-        None => None,
-    };
-    let spec = LoadSpec {
-        mapping: mapping.as_ref(),
-        operation: request.operation,
-        object,
-        external_id: request.external_id.as_deref(),
-        user_keys: &request.keys,
-        renames: &request.renames,
-        empty: request.empty,
-    };
-    let mut parents = Vec::new();
-    for name in needed_parents(&spec, source.header()) {
-        // One that can't be described is reported by the check of its column.
-        match org.describe(&name).await {
-            Ok(parent) => parents.push(parent),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let mut find =
-        |name: &str| parents.iter().find(|parent| parent.name.eq_ignore_ascii_case(name)).cloned();
-    compile(&spec, source.header(), source.dialect(), &mut find).map_err(|problems| {
-        let (source_name, mapped) = (request.source_name(), request.mapping.is_some());
-        PreflightError::Problems { source_name, problems, mapped }
-    })
 }
 
 /// An assignment rule goes with Case and Lead ("Create a Job", Bulk API 2.0
