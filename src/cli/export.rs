@@ -235,6 +235,8 @@ impl ExportArgs {
                 bloom_on_id: self.bloom,
                 ..OutputOptions::default()
             },
+            partition: None,
+            append: false,
             lanes: usize::from(self.parallel),
             page_records: self.page_records,
             count: self.verify,
@@ -246,7 +248,7 @@ impl ExportArgs {
 
 pub(super) fn run(args: ExportArgs, context: &Context) -> Result<Exit, CliError> {
     let request = args.request(context)?;
-    let runtime = context.runtime()?;
+    let runtime = context.cpu_runtime()?;
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {

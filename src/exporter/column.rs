@@ -82,7 +82,8 @@ impl Column {
         Column { name: name.into(), field, kind }
     }
 
-    /// Whether few values repeat: a dictionary serves it well.
+    /// Whether its values repeat by what they are: a dictionary serves them
+    /// well.
     pub fn repeats(&self) -> bool {
         self.field.as_ref().is_some_and(|field| {
             matches!(
@@ -91,7 +92,6 @@ impl Column {
                     | FieldType::MultiPicklist
                     | FieldType::ComboBox
                     | FieldType::Reference
-                    | FieldType::Boolean
             )
         })
     }

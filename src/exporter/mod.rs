@@ -12,7 +12,9 @@
 //! | [`page`] | the records of a page, block by block |
 //! | [`batch`] | a block of records to Arrow columns |
 //! | [`parquet_file`], [`text_file`] | one file, written as it comes |
-//! | [`output`] | a row of files of one kind, rolled by size; what each holds |
+//! | [`parse`] | blocks to what is written of them, spread over folders |
+//! | [`partition`] | which folder a record's file lies in |
+//! | [`output`] | files of one kind, rolled by size; what each holds |
 //! | [`manifest`] | what lies in an archive, for later |
 //! | [`verify`] | an archive against its manifest |
 //!
@@ -25,6 +27,8 @@ pub mod manifest;
 pub mod output;
 pub mod page;
 pub mod parquet_file;
+pub mod parse;
+pub mod partition;
 pub mod text_file;
 pub mod value;
 pub mod verify;

@@ -227,24 +227,35 @@ impl Ledger {
         )
     }
 
-    /// Records a file that is whole, and with it how far the part is.
+    /// Records files that got whole together, and with them how far the part
+    /// is.
     ///
     /// # Errors
     /// [`LedgerError`] when SQLite fails.
-    pub fn export_file(&self, file: &ExportFile) -> Result<(), LedgerError> {
-        self.change(
-            "INSERT INTO export_file (object, part, number, facts, page, record, unfit)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                file.object,
-                file.part,
-                file.number,
-                file.facts.to_string(),
-                file.page,
-                stored(file.record),
-                stored(file.unfit),
-            ],
-        )
+    pub fn record_export_files(&self, files: &[ExportFile]) -> Result<(), LedgerError> {
+        let failed = || self.sql("take the files of an export");
+        let mut connection = self.connection();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed())?;
+        for file in files {
+            transaction
+                .execute(
+                    "INSERT INTO export_file (object, part, number, facts, page, record, unfit)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        file.object,
+                        file.part,
+                        file.number,
+                        file.facts.to_string(),
+                        file.page,
+                        stored(file.record),
+                        stored(file.unfit),
+                    ],
+                )
+                .map_err(failed())?;
+        }
+        transaction.commit().map_err(failed())
     }
 
     /// The objects of the export, in order; none in a load.

@@ -27,7 +27,7 @@ pub use batch::{
 pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_form, key_hash};
 pub use cells::{Cell, Cells, needs_quotes, nth_cell, write_cell, write_quoted, write_record};
 pub use encoded::{Changes, EMPTY_HASH, EncodedBatch, EncodedRow, RecordChanges, Rejection};
-pub use files::{private_file, sync_folder};
+pub use files::{private_file, private_folder, sync_folder};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
 pub use row_map::{MappedRows, RowMap, RowMapWriter};
 pub use row_names::RowNames;

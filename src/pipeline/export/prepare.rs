@@ -15,6 +15,7 @@ use crate::domain::{Field, ObjectDescription};
 use crate::exporter::column::{TypeOptions, is_exportable, type_word};
 use crate::exporter::manifest::{self, LeftOut};
 use crate::exporter::output::OutputOptions;
+use crate::exporter::partition::Partition;
 use crate::salesforce::{CallError, Org};
 use crate::transformer::nearest;
 
@@ -49,6 +50,12 @@ pub struct ExportRequest {
     pub types: TypeOptions,
     /// How files are made.
     pub output: OutputOptions,
+    /// How they are spread over folders.
+    #[serde(default)]
+    pub partition: Option<Partition>,
+    /// Whether the archive that is there gets more.
+    #[serde(default)]
+    pub append: bool,
     /// Pages fetched at a time.
     pub lanes: usize,
     /// Records of a page at most; the org's own number without it.

@@ -17,6 +17,7 @@ use crate::ledger::{
     SharedLedger,
 };
 use crate::pipeline::{RunFolder, Stop, StopReason};
+use crate::rows::private_folder;
 use crate::salesforce::Org;
 
 /// Begins an export.
@@ -154,14 +155,7 @@ impl Work {
     }
 
     fn make_folder(&self, path: &Path) -> Result<(), ExportRunError> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::DirBuilderExt as _;
-            builder.mode(0o700);
-        }
-        builder.create(path).map_err(|source| ExportRunError::Io { path: path.to_owned(), source })
+        private_folder(path).map_err(|source| ExportRunError::Io { path: path.to_owned(), source })
     }
 
     pub(super) fn page_folder(&self) -> PathBuf {
