@@ -52,6 +52,24 @@ pub enum ColumnKind {
     List,
 }
 
+impl ColumnKind {
+    /// What people call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ColumnKind::Text => "text",
+            ColumnKind::Boolean => "true or false",
+            ColumnKind::Int => "a whole number",
+            ColumnKind::Long => "a long whole number",
+            ColumnKind::Double => "a number",
+            ColumnKind::Decimal { .. } => "a decimal",
+            ColumnKind::Date => "a date",
+            ColumnKind::DateTime => "a date and time",
+            ColumnKind::Time => "a time",
+            ColumnKind::List => "a list",
+        }
+    }
+}
+
 /// What the user wants of the types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TypeOptions {

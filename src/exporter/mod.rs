@@ -16,13 +16,17 @@
 //! | [`partition`] | which folder a record's file lies in |
 //! | [`output`] | files of one kind, rolled by size; what each holds |
 //! | [`manifest`] | what lies in an archive, for later |
+//! | [`lock`] | one writer an archive at a time |
 //! | [`verify`] | an archive against its manifest |
+//! | [`compact`](mod@compact) | increments folded into one snapshot |
 //!
 //! Memory: a block is about 1 MiB of text; as many are worked at a time as
 //! there are threads, and of a row group only what is encoded is kept.
 
 pub mod batch;
 pub mod column;
+pub mod compact;
+pub mod lock;
 pub mod manifest;
 pub mod output;
 pub mod page;

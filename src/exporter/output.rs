@@ -301,7 +301,7 @@ impl Output {
         let on_the_way = self.incomplete(&path);
         let file = private_file(&on_the_way).map_err(ExportError::io(&on_the_way, "written"))?;
         let options = self.options;
-        let buffer = if self.parser.is_partitioned() { SMALL_BUFFER } else { BUFFER };
+        let buffer = if self.parser.has_many_folders() { SMALL_BUFFER } else { BUFFER };
         let open = match self.parser.format() {
             Format::Parquet => {
                 let options = ParquetOptions {

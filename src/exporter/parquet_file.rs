@@ -154,11 +154,13 @@ fn failed(path: &Path) -> impl Fn(ParquetError) -> ExportError + use<> {
             Ok(source) => {
                 ExportError::Io { path: path.clone(), action: "written", source: *source }
             }
-            Err(inner) => {
-                ExportError::Parquet { path: path.clone(), source: ParquetError::External(inner) }
-            }
+            Err(inner) => ExportError::Parquet {
+                path: path.clone(),
+                action: "written",
+                source: ParquetError::External(inner),
+            },
         },
-        source => ExportError::Parquet { path: path.clone(), source },
+        source => ExportError::Parquet { path: path.clone(), action: "written", source },
     }
 }
 

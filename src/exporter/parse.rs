@@ -22,6 +22,8 @@ pub struct Parser {
     format: Format,
     /// The partition, and where its column stands.
     partition: Option<(Partition, usize)>,
+    /// Whether records may go into many folders.
+    many_folders: bool,
 }
 
 /// Records, ready to be written.
@@ -78,7 +80,13 @@ impl Parser {
             None => None,
         };
         let schema = column::schema(&columns, about);
-        Ok(Parser { columns: columns.into(), schema, format, partition })
+        let many_folders = partition.is_some();
+        Ok(Parser { columns: columns.into(), schema, format, partition, many_folders })
+    }
+
+    /// The same for records that lie in many folders already.
+    pub(super) fn of_many_folders(self) -> Self {
+        Parser { many_folders: true, ..self }
     }
 
     /// The columns.
@@ -95,8 +103,8 @@ impl Parser {
         self.format
     }
 
-    pub(super) fn is_partitioned(&self) -> bool {
-        self.partition.is_some()
+    pub(super) fn has_many_folders(&self) -> bool {
+        self.many_folders
     }
 
     /// Reads blocks side by side; their order is kept.

@@ -84,6 +84,8 @@ pub struct ExportPart {
     pub state: PartState,
     /// Records by the job's own count, once it is complete.
     pub records: Option<u64>,
+    /// When its query job was created, by the org's clock.
+    pub created: Option<String>,
 }
 
 /// A file that is whole.
@@ -195,7 +197,7 @@ impl Ledger {
         }
         transaction
             .execute(
-                "UPDATE export_part SET job_id = ?3, state = ?4, records = ?5
+                "UPDATE export_part SET job_id = ?3, state = ?4, records = ?5, created = ?6
                  WHERE object = ?1 AND part = ?2",
                 params![
                     part.object,
@@ -203,6 +205,7 @@ impl Ledger {
                     part.job_id,
                     part.state.as_str(),
                     part.records.map(stored),
+                    part.created,
                 ],
             )
             .map_err(failed())?;
@@ -296,6 +299,12 @@ impl Ledger {
                 job_id: get(row, "job_id")?,
                 state: word("export_part.state", &state, PartState::from_word)?,
                 records: optional_number(row, "records")?,
+                // Not in a ledger of before there were increments that is only
+                // looked at.
+                created: match row.as_ref().column_index("created") {
+                    Ok(_) => get(row, "created")?,
+                    Err(_) => None,
+                },
             })
         })
     }

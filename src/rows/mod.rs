@@ -17,6 +17,8 @@ mod files;
 mod group_index;
 mod row_map;
 mod row_names;
+pub(crate) mod sorter;
+pub(crate) mod spill;
 mod splitter;
 mod temporary;
 

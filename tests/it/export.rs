@@ -15,24 +15,29 @@ use serde_json::{Value, json};
 use crate::support::{Place, Said, Server, Watched};
 
 /// Records of the org here: many small pages, several files.
-const RECORDS: u64 = 4_000;
+pub(crate) const RECORDS: u64 = 4_000;
 
 /// An org with accounts in it, whose pages are small.
-struct Stage {
-    place: Place,
-    server: Server,
+pub(crate) struct Stage {
+    pub(crate) place: Place,
+    pub(crate) server: Server,
 }
 
 impl Stage {
-    fn new(records: u64, more: &[&str]) -> Stage {
+    pub(crate) fn new(records: u64, more: &[&str]) -> Stage {
         let place = Place::new();
         let settings = place.file("org.json", json!({"query-page-rows": 250}).to_string());
         let settings = settings.to_str().unwrap();
         let fixed = ["--settings", settings];
         let server = Server::in_memory(&[&fixed[..], more].concat());
-        let mut text = String::from("Name,Legacy_Id__c,AnnualRevenue,Score__c,Active__c\n");
+        let mut text =
+            String::from("Name,Legacy_Id__c,AnnualRevenue,Score__c,Active__c,Industry\n");
         for row in 1..=records {
-            let _ = writeln!(text, "\"Company {row}, north\",L-{row},{row}0000000,{row}.25,true");
+            let industry = ["Banking", "Energy", ""][row as usize % 3];
+            let _ = writeln!(
+                text,
+                "\"Company {row}, north\",L-{row},{row}0000000,{row}.25,true,{industry}"
+            );
         }
         let source = place.file("accounts.csv", text);
         if records > 0 {
@@ -46,17 +51,17 @@ impl Stage {
         Stage { place, server }
     }
 
-    fn export(&self, more: &[&str]) -> Said {
+    pub(crate) fn export(&self, more: &[&str]) -> Said {
         let fixed = ["export", "--out", "archive", "--json"];
         self.place.run_on(&self.server, &[&fixed[..], more].concat())
     }
 
-    fn archive(&self) -> PathBuf {
+    pub(crate) fn archive(&self) -> PathBuf {
         self.place.path().join("archive")
     }
 
     /// The records of the archive's Parquet files, by the manifest.
-    fn batches(&self) -> Vec<RecordBatch> {
+    pub(crate) fn batches(&self) -> Vec<RecordBatch> {
         let manifest = manifest(&self.archive());
         let mut batches = Vec::new();
         for file in manifest["objects"]
@@ -73,7 +78,7 @@ impl Stage {
         batches
     }
 
-    fn texts(&self, column: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, column: &str) -> Vec<String> {
         let of = |batch: &RecordBatch| -> Vec<String> {
             let column = batch.column_by_name(column).unwrap().as_string::<i32>().clone();
             column.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
@@ -82,7 +87,7 @@ impl Stage {
     }
 
     /// Every account is in the archive once.
-    fn every_record_once(&self, records: u64) {
+    pub(crate) fn every_record_once(&self, records: u64) {
         let keys = self.texts("Legacy_Id__c");
         let expected: BTreeSet<String> = (1..=records).map(|row| format!("L-{row}")).collect();
         assert_eq!(keys.len() as u64, records, "records are missing or doubled");
@@ -98,7 +103,7 @@ impl Stage {
     }
 }
 
-fn walk(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -107,11 +112,11 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn value(said: &Said) -> Value {
+pub(crate) fn value(said: &Said) -> Value {
     serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
 }
 
-fn manifest(archive: &Path) -> Value {
+pub(crate) fn manifest(archive: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(archive.join("manifest.json")).unwrap()).unwrap()
 }
 
@@ -247,8 +252,8 @@ fn what_does_not_fit_a_decimal_is_3_and_listed() {
     assert!(!said.stderr.contains("1.123456"), "a value in the log");
 }
 
-#[test]
-fn an_export_killed_at_any_moment_goes_on_to_its_end() {
+/// Kills an export of these flags at several moments, and goes on with it.
+pub(crate) fn killed_at_any_moment(more: &[&str]) {
     let moments = [
         ("run_started", 1),
         ("job_created", 1),
@@ -266,13 +271,14 @@ fn an_export_killed_at_any_moment_goes_on_to_its_end() {
             "--object",
             "Account",
             "--fields",
-            "Id,Name,Legacy_Id__c,SystemModstamp",
+            "Id,Name,Legacy_Id__c,Industry,SystemModstamp",
             "--file-size",
             "30000",
             "--progress",
             "json",
             "--json",
         ];
+        let args = [&args[..], more].concat();
         let mut running = Watched::start(stage.place.command_on(&stage.server, &args));
         for _ in 0..times {
             running.wait_for(event);
@@ -285,6 +291,11 @@ fn an_export_killed_at_any_moment_goes_on_to_its_end() {
         let said = stage.place.run_on(&stage.server, &["resume"]);
         assert_eq!(said.code, 0, "there is nothing to go on with: {said:?}");
     }
+}
+
+#[test]
+fn an_export_killed_at_any_moment_goes_on_to_its_end() {
+    killed_at_any_moment(&[]);
 }
 
 #[test]

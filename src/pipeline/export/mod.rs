@@ -27,7 +27,9 @@ mod part;
 mod prepare;
 mod rest;
 mod run;
+mod since;
 mod soql;
+mod split;
 mod transfer;
 mod write;
 
@@ -39,6 +41,8 @@ pub use prepare::{
     ExportRefusal, ExportRequest, ExportTarget, PreparedExport, PreparedObject, prepare_export,
 };
 pub use run::export;
+pub use since::{NoInstant, Since};
+pub use split::{MOST_PARTS, Split};
 
 /// Folder of the pages that are under way, in the run's folder.
 const PAGE_FOLDER: &str = "pages";

@@ -127,6 +127,7 @@ impl Work {
                         job: job.id.clone(),
                     });
                     part.job_id = Some(job.id);
+                    part.created = job.created.map(|at| format!("{at:.3}"));
                     part.state = PartState::Created;
                     return self.step(part).await;
                 }

@@ -194,7 +194,7 @@ impl Work {
 
 /// Removes the files in a folder of the archive and those below it whose names
 /// begin so, but not these.
-fn remove_files_but(
+pub(super) fn remove_files_but(
     archive: &Path,
     folder: &str,
     stem: &str,
@@ -202,7 +202,11 @@ fn remove_files_but(
 ) -> Result<(), (PathBuf, io::Error)> {
     let path = archive.join(folder);
     let failed = |source| (path.clone(), source);
-    for entry in std::fs::read_dir(&path).map_err(failed)? {
+    let entries = match std::fs::read_dir(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let below = format!("{folder}/{name}");
