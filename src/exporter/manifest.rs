@@ -52,6 +52,16 @@ pub struct Manifest {
     pub leftovers: Vec<String>,
 }
 
+/// What the user of an export may see; `None` where the org doesn't tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSees {
+    /// Every record: "View All Data". Without it, those shared with the user.
+    pub view_all_data: Option<bool>,
+    /// Every file: "Query All Files". Without it, the user's own and those
+    /// shared with it.
+    pub query_all_files: Option<bool>,
+}
+
 /// A run that wrote into an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestRun {
@@ -63,6 +73,9 @@ pub struct ManifestRun {
     pub api_version: String,
     /// Login name of the user.
     pub username: String,
+    /// What the user may see.
+    #[serde(default)]
+    pub user_sees: UserSees,
     /// When it began.
     pub started_at: String,
     /// When it was done.
@@ -126,6 +139,10 @@ pub struct ManifestObject {
     pub columns: Vec<ManifestColumn>,
     /// Fields left out, and why.
     pub left_out: Vec<LeftOut>,
+    /// Fields that the object has and the user may not see; `None` where the
+    /// org doesn't tell.
+    #[serde(default)]
+    pub hidden_fields: Option<Vec<String>>,
     /// Records in its files.
     pub rows: u64,
     /// Records by the org's own count of its jobs.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::export::{RECORDS, Stage, killed_at_any_moment, manifest, value};
+use crate::support::{Place, Server};
 
 #[test]
 fn records_lie_in_the_folders_of_their_values() {
@@ -100,4 +101,36 @@ fn an_object_is_split_into_parts_of_about_one_size() {
 #[test]
 fn a_split_export_killed_at_any_moment_goes_on_to_its_end() {
     killed_at_any_moment(&["--split", "3"]);
+}
+
+#[test]
+fn what_the_user_can_not_see_is_named() {
+    let place = Place::new();
+    let dir = place.path().join("org");
+    std::fs::create_dir_all(dir.join("objects")).unwrap();
+    let secret = json!({"name": "Badge__c", "keyPrefix": "a0B", "noAccess": ["Pin__c"],
+        "fields": [{"name": "Name", "nameField": true}, {"name": "Pin__c"}, {"name": "Room__c"}]});
+    std::fs::write(dir.join("objects/Badge__c.json"), secret.to_string()).unwrap();
+    let server = Server::start(&["--dir", dir.to_str().unwrap(), "--port", "0"]);
+    let export = |more: &[&str]| {
+        let fixed = ["export", "--object", "Badge__c", "--out", "archive", "--overwrite"];
+        let said = place.run_on(&server, &[&fixed[..], more].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        (said, manifest(&place.path().join("archive")))
+    };
+    let (said, told) = export(&[]);
+    assert_eq!(told["objects"][0]["hidden_fields"], json!(["Pin__c"]), "{told}");
+    let sees = json!({"view_all_data": true, "query_all_files": true});
+    assert_eq!(told["runs"][0]["user_sees"], sees);
+    assert!(!said.stderr.contains("lacks"), "{said:?}");
+
+    let sets = place.run_on(&server, &["query", "SELECT Id FROM PermissionSet", "--json"]);
+    let id = value(&sets)["records"][0]["Id"].as_str().unwrap().to_owned();
+    let source = place.file("set.csv", format!("Id,PermissionsViewAllData\n{id},false\n"));
+    let load = ["load", source.to_str().unwrap(), "--object", "PermissionSet"];
+    let said = place.run_on(&server, &[&load[..], &["--operation", "update"]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    let (said, told) = export(&[]);
+    assert_eq!(told["runs"][0]["user_sees"]["view_all_data"], false);
+    assert!(said.stderr.contains("this user lacks View All Data"), "{said:?}");
 }

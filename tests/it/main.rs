@@ -21,6 +21,7 @@ mod conservation;
 mod cutting;
 mod documents;
 mod export;
+mod export_faults;
 mod export_layout;
 mod faults;
 mod group_by;

@@ -308,6 +308,7 @@ fn manifest(facts: FileFacts, options: OutputOptions) -> Manifest {
         runs: Vec::new(),
         objects: vec![ManifestObject {
             run_id: None,
+            hidden_fields: None,
             whole: true,
             filter: None,
             since: None,

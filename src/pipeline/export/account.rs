@@ -77,6 +77,8 @@ pub(super) struct AtEnd {
     pub(super) count_verdict: Option<CountVerdict>,
     #[serde(default)]
     pub(super) evolved: Vec<String>,
+    #[serde(default)]
+    pub(super) hidden_fields: Option<Vec<String>>,
 }
 
 pub(super) fn facts_of(file: &ExportFile) -> Result<FileFacts, ExportRunError> {

@@ -52,6 +52,7 @@ impl Work {
                 filter: about.filter,
                 since: about.since,
                 evolved: end.evolved,
+                hidden_fields: end.hidden_fields,
                 compacted: Vec::new(),
                 columns: columns.iter().map(Into::into).collect(),
                 left_out: about.left_out,
@@ -67,18 +68,15 @@ impl Work {
             });
         }
         let org = &self.run.org;
-        let not_exported: Vec<LeftOut> = self
-            .run
-            .settings
-            .get("not_exported")
-            .cloned()
-            .and_then(|list| serde_json::from_value(list).ok())
-            .unwrap_or_default();
+        let kept = |name: &str| self.run.settings.get(name).cloned().unwrap_or_default();
+        let not_exported: Vec<LeftOut> =
+            serde_json::from_value(kept("not_exported")).unwrap_or_default();
         let run = ManifestRun {
             run_id: self.run.id.clone(),
             written_by: concat!("bulkhaul ", env!("CARGO_PKG_VERSION")).to_owned(),
             api_version: self.run.api_version.clone(),
             username: org.username.clone(),
+            user_sees: serde_json::from_value(kept("user_sees")).unwrap_or_default(),
             started_at: format!("{:.3}", self.run.started_at),
             finished_at: format!("{:.3}", Timestamp::now()),
         };

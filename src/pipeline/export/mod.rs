@@ -31,6 +31,7 @@ mod since;
 mod soql;
 mod split;
 mod transfer;
+mod visibility;
 mod write;
 
 pub use account::{ExportEnd, ObjectEnd, look_at_export};

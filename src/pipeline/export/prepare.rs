@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::since::{Earlier, Since};
 use super::soql;
 use super::split::{self, Split};
+use super::visibility;
 use crate::domain::{Field, FieldType, ObjectDescription};
 use crate::exporter::column::{TypeOptions, is_exportable, type_word};
-use crate::exporter::manifest::{self, LeftOut};
+use crate::exporter::manifest::{self, LeftOut, UserSees};
 use crate::exporter::output::OutputOptions;
 use crate::exporter::partition::{Partition, PartitionBy};
 use crate::salesforce::{CallError, Org};
@@ -131,6 +132,8 @@ pub struct PreparedExport {
     pub objects: Vec<PreparedObject>,
     /// Objects of `all_objects` that can't be exported, and why.
     pub not_exported: Vec<LeftOut>,
+    /// What the user may see.
+    pub user_sees: UserSees,
     /// What a person should know before it begins.
     pub notes: Vec<String>,
 }
@@ -243,7 +246,9 @@ pub async fn prepare_export(
             object.parts = split::parts(&org, &object.soql, object.all_records, split).await?;
         }
     }
-    Ok(PreparedExport { request, org, objects, not_exported, notes })
+    let user_sees = visibility::user_sees(&org).await;
+    notes.extend(visibility::notes(user_sees, objects.iter().map(|object| object.object.as_str())));
+    Ok(PreparedExport { request, org, objects, not_exported, user_sees, notes })
 }
 
 /// The objects of `--all-objects` by their names.

@@ -10,6 +10,7 @@ use super::counts::{self, CountVerdict};
 use super::part::refused_by_bulk;
 use super::prepare::{ExportRequest, PreparedExport, clear_place};
 use super::since::{changed_field, evolution, last_of};
+use super::visibility::hidden_fields;
 use super::{ExportEnd, ExportRunError, PAGE_FOLDER};
 use crate::domain::{Event, Reason, SharedSink, Tally, verdict};
 use crate::exporter::column::Column;
@@ -39,7 +40,8 @@ pub async fn export(
     events: SharedSink,
     stop: Stop,
 ) -> Result<ExportEnd, ExportRunError> {
-    let PreparedExport { request, org, objects: prepared, not_exported, notes } = prepared;
+    let PreparedExport { request, org, objects: prepared, not_exported, user_sees, notes } =
+        prepared;
     let identity = org.identity();
     let started = Timestamp::now();
     let run = RunRecord {
@@ -49,6 +51,7 @@ pub async fn export(
             "request": serde_json::to_value(&request).unwrap_or_default(),
             "command": command,
             "not_exported": not_exported,
+            "user_sees": user_sees,
             "notes": notes,
         }),
         org: OrgRecord {
@@ -206,7 +209,8 @@ impl Work {
         let path = self.request.out.join(self.description_path(&object.folder));
         write_json(&path, &serde_json::to_value(&about.description).unwrap_or_default())?;
         let evolved = self.evolution(number, &about).await?;
-        let end = AtEnd { counted, count_verdict, evolved };
+        let hidden_fields = hidden_fields(&self.org, &about.description).await;
+        let end = AtEnd { counted, count_verdict, evolved, hidden_fields };
         let end = serde_json::to_value(end).unwrap_or_default();
         self.ledger.run(move |ledger| ledger.export_object_done(number, &end)).await?;
         Ok(())
