@@ -1,5 +1,6 @@
 //! The `compact` command: the increments of an archive folded into a snapshot.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -46,7 +47,7 @@ pub struct CompactArgs {
 enum DeletedArg {
     /// They are left out
     Drop,
-    /// They stay, marked by IsDeleted
+    /// They stay, marked as deleted
     Keep,
 }
 
@@ -94,7 +95,8 @@ fn line(object: &CompactedObject) -> String {
     );
     for (number, what) in [(object.superseded, "older versions"), (object.deleted, "deleted")] {
         if number > 0 {
-            text.push_str(&format!(", without {} {what}", thousands(number)));
+            // Writing into memory can't fail.
+            let _ = write!(text, ", without {} {what}", thousands(number));
         }
     }
     text.push('\n');

@@ -113,7 +113,7 @@ pub fn count_lines(mut text: impl Read) -> io::Result<Option<u64>> {
         };
         let mut from = 0;
         let see = |piece: &[u8], in_quotes: &mut bool, empty: &mut bool| {
-            *in_quotes ^= piece.iter().filter(|&&byte| byte == DIALECT.quote).count() % 2 == 1;
+            *in_quotes ^= memchr_iter(DIALECT.quote, piece).count() % 2 == 1;
             *empty &= piece.iter().all(|&byte| byte == b'\r');
         };
         for end in memchr_iter(b'\n', &buffer[..got]) {

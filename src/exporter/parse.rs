@@ -99,7 +99,8 @@ impl Parser {
         &self.schema
     }
 
-    pub(super) fn format(&self) -> Format {
+    /// What the files are.
+    pub fn format(&self) -> Format {
         self.format
     }
 

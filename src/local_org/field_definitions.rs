@@ -1,5 +1,5 @@
 //! `FieldDefinition`: all fields that an object has, those too that describe
-//! doesn't show this user (Tooling API guide, "FieldDefinition"; also answered
+//! doesn't show this user (Tooling API guide, `FieldDefinition`; also answered
 //! by `query`).
 //!
 //! As there, not every SOQL is taken: what is answered is the names of the

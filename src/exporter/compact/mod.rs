@@ -112,7 +112,7 @@ pub fn compact(
         told.push(folded.told);
     }
     let mut snapshot = Manifest { objects, ..manifest };
-    snapshot.written_by = concat!("bulkhaul ", env!("CARGO_PKG_VERSION")).to_owned();
+    concat!("bulkhaul ", env!("CARGO_PKG_VERSION")).clone_into(&mut snapshot.written_by);
     if into.is_none() {
         snapshot.leftovers = leftovers;
     }

@@ -9,7 +9,7 @@ use crate::salesforce::{FieldValue, Org, QueryScope};
 const FILES: [&str; 3] = ["ContentDocument", "ContentDocumentLink", "ContentVersion"];
 
 /// What the user may see, by the permission sets it has; a profile is one, too
-/// ("PermissionSetAssignment", Object Reference).
+/// (`PermissionSetAssignment`, Object Reference).
 pub(super) async fn user_sees(org: &Org) -> UserSees {
     UserSees {
         view_all_data: holds(org, "PermissionsViewAllData").await,
@@ -54,7 +54,7 @@ pub(super) fn notes<'a>(sees: UserSees, mut objects: impl Iterator<Item = &'a st
 }
 
 /// Fields that the object has and describe doesn't show this user; `None` where
-/// the org doesn't tell ("FieldDefinition", Tooling API guide).
+/// the org doesn't tell (`FieldDefinition`, Tooling API guide).
 pub(super) async fn hidden_fields(
     org: &Org,
     description: &ObjectDescription,
