@@ -136,7 +136,7 @@ fn torture_of_exports_leaves_every_record_in_the_archive_once() {
         "seeds {failed:?} failed; play one by BULKHAUL_TORTURE_SEED=N cargo test --test it \
          torture_of_exports ({all:?})"
     );
-    assert!(all["kills"] > 0 && all["resumes"] >= last - first + 1, "{all:?}");
+    assert!(all["kills"] > 0 && all["resumes"] > last - first, "{all:?}");
 }
 
 #[test]

@@ -123,6 +123,10 @@ fn what_the_user_can_not_see_is_named() {
     let sees = json!({"view_all_data": true, "query_all_files": true});
     assert_eq!(told["runs"][0]["user_sees"], sees);
     assert!(!said.stderr.contains("lacks"), "{said:?}");
+    let refused = ["export", "--object", "Badge__c", "--fields", "Id,Pin__c", "--out", "other"];
+    let said = place.run_on(&server, &refused);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("no field Pin__c, or this user may not see it"), "{said:?}");
 
     let sets = place.run_on(&server, &["query", "SELECT Id FROM PermissionSet", "--json"]);
     let id = value(&sets)["records"][0]["Id"].as_str().unwrap().to_owned();
