@@ -24,6 +24,7 @@ import duckdb
 import pandas
 import polars
 import pyarrow
+import pyarrow.dataset
 import pyarrow.parquet
 import requests
 
@@ -191,7 +192,7 @@ def by_pyarrow(files):
 def by_duckdb(files):
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
-    described = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()
+    described = database.execute("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [files]).fetchall()
     columns, kinds = {}, {}
     for name, of, *_ in described:
         kind = {
@@ -205,7 +206,7 @@ def by_duckdb(files):
             "datetime": f'epoch_ms("{name}")',
             "time": f'CAST("{name}" AS TIME)::VARCHAR',
         }.get(kind, f'"{name}"')
-        found = database.execute(f"SELECT {wanted} FROM read_parquet(?)", [files]).fetchall()
+        found = database.execute(f"SELECT {wanted} FROM read_parquet(?, hive_partitioning = false)", [files]).fetchall()
         columns[name] = [milliseconds(value) if kind == "time" and value is not None else value
                          for (value,) in found]
     return kinds, columns
@@ -388,6 +389,11 @@ def load_traps(org, folder, fields):
 def parquet(org, folder, what, flags, names, fields, wanted, code=0, readers=READERS, **types):
     out = folder / what.replace(" ", "-")
     org.run(folder, "export", "--object", "Account", "--out", out, *flags, code=code)
+    return same(out, what, names, fields, wanted, readers, **types)
+
+
+def same(out, what, names, fields, wanted, readers=READERS, **types):
+    """Whether all readers find in an archive what the org holds."""
     files = files_of(out, ".parquet")
     expect(f"{what}: has files", bool(files), True)
     if not files:
@@ -428,6 +434,47 @@ def text_files(org, folder, what, ending, flags, names, fields, wanted):
         if kinds[name] == "double":
             columns[name] = [value and struct.unpack(">d", value)[0] for value in columns[name]]
     compare(what, names, kinds, columns, kinds, wanted, fields)
+
+
+def partitions(org, folder, names, fields, wanted):
+    """Folders by a picklist: each reader makes a column of them by itself."""
+    parquet(org, folder, "partitioned", ["--partition-by", "Industry"], names, fields, wanted)
+    out = folder / "partitioned" / "Account"
+    expected = {}
+    for record in wanted.values():
+        expected[record["Industry"]] = expected.get(record["Industry"], 0) + 1
+    found = {}
+    rows = duckdb.execute(
+        "SELECT by_Industry, count(*) FROM read_parquet(?, hive_partitioning = true) GROUP BY 1",
+        [f"{out}/*/*.parquet"]).fetchall()
+    found["DuckDB"] = dict(rows)
+    table = pyarrow.dataset.dataset(out, format="parquet", partitioning="hive",
+                                    exclude_invalid_files=True).to_table(columns=["by_Industry"])
+    found["pyarrow"] = {}
+    for value in table["by_Industry"].to_pylist():
+        found["pyarrow"][value] = found["pyarrow"].get(value, 0) + 1
+    frame = polars.scan_parquet(f"{out}/*/*.parquet", hive_partitioning=True)
+    frame = frame.group_by("by_Industry").len().collect()
+    found["Polars"] = dict(frame.iter_rows())
+    for reader, counts in found.items():
+        counts = {None if value == "__HIVE_DEFAULT_PARTITION__" else value: n for value, n in counts.items()}
+        expect(f"partitions: {reader}", counts, expected)
+
+
+def increments(org, folder, names, fields):
+    """A full export, what changed since, and the snapshot of both."""
+    archive, snapshot = folder / "increments", folder / "snapshot"
+    org.run(folder, "export", "--object", "Account", "--out", archive, "--append")
+    changes = folder / "changes.csv"
+    with open(changes, "w", encoding="utf-8") as file:
+        file.write("Legacy_Id__c,Name,AnnualRevenue\n")
+        file.writelines(f"L-{row:012},changed {row} \U0001F600,{row}.5\n" for row in range(20))
+        file.writelines(f"new-{row},new {row},\n" for row in range(5))
+    org.run(folder, "load", changes, "--object", "Account", "--operation", "upsert",
+            "--external-id", "Legacy_Id__c")
+    org.run(folder, "export", "--object", "Account", "--out", archive, "--since", "last", "--deleted")
+    org.run(folder, "compact", archive, "--out", snapshot)
+    same(snapshot, "snapshot", names, fields, org.records(names))
 
 
 def test(folder, orgs):
@@ -476,6 +523,9 @@ def test(folder, orgs):
     text_files(org, folder, "jsonl gzip", ".jsonl.gz", ["--format", "jsonl", "--zip", "gzip"],
                names, fields, wanted)
 
+    partitions(org, folder, names, fields, wanted)
+    parquet(org, folder, "split", ["--split", "3"], names, fields, wanted)
+
     # Round trip: what can be loaded, into a second org and out of it again.
     loadable = [name for name in names
                 if fields[name]["createable"] and fields[name]["type"] not in ("reference", "id")]
@@ -493,6 +543,7 @@ def test(folder, orgs):
         second.run(folder, "load", first, "--object", "Account", "--operation", "upsert",
                    "--external-id", "Legacy_Id__c")
         parquet(second, folder, "round trip again", chosen, loadable, fields, kept, readers=only)
+    increments(org, folder, names, fields)
 
 
 main()

@@ -15,9 +15,10 @@ use crate::domain::Event;
 use crate::exporter::column::{Numbers, TypeOptions};
 use crate::exporter::manifest;
 use crate::exporter::output::{Format, OutputOptions, Packing};
+use crate::exporter::partition::Partition;
 use crate::pipeline::{
-    self, ExportRefusal, ExportRequest, ExportRunError, ExportTarget, PreparedExport, RunFolder,
-    Stop, StopReason,
+    self, ExportRefusal, ExportRequest, ExportRunError, ExportTarget, MOST_PARTS, PreparedExport,
+    RunFolder, Since, Split, Stop, StopReason,
 };
 use crate::report::OrgSummary;
 use crate::report::format::count;
@@ -39,10 +40,13 @@ Examples:
       --where \"CreatedDate = THIS_YEAR\" --out contacts --org env
   bulkhaul export --soql 'SELECT Id, Name FROM Case' --out cases --format csv --zip gzip
   bulkhaul export --all-objects --exclude '*History' --out everything --verify
+  bulkhaul export --object Case --out cases --since last --deleted
 
   The archive is a folder: a folder of files for each object, and
   manifest.json, by which `bulkhaul verify` proves it years later.
   An export that was interrupted or killed goes on with `bulkhaul resume`.
+  Increments (--since last) are added to it; `bulkhaul compact` folds them into
+  one snapshot.
 
 Exit codes: 0 all is exported; 2 refused before anything was made; 3 values had
 no place in their column, or the org's counts differ; 4 interrupted; 1 needs a
@@ -85,8 +89,27 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Take the place of the archive that is in it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "append")]
     overwrite: bool,
+    /// Add to the archive that is in it, or begin one
+    #[arg(long)]
+    append: bool,
+    /// Only records changed since then: `last`, for what the archive lacks
+    /// (adds to it), a day or an instant
+    #[arg(long, value_name = "last|TIME", conflicts_with_all = ["soql", "limit"])]
+    since: Option<Since>,
+    /// By how much `--since last` reaches back behind the last export, for what
+    /// was being saved then
+    #[arg(long, default_value = "15m", value_name = "DURATION", value_parser = parse_duration)]
+    lookback: Duration,
+    /// Spread the files over folders: FIELD, or FIELD:year, :month or :day of a
+    /// date
+    #[arg(long, value_name = "FIELD[:PART]")]
+    partition_by: Option<Partition>,
+    /// Split an object into so many query jobs, or `auto`: one for each 5
+    /// million records
+    #[arg(long, value_name = "N|auto", value_parser = parse_split)]
+    split: Option<Split>,
     /// What the files are
     #[arg(long, value_enum, default_value = "parquet", value_name = "FORMAT")]
     format: FormatArg,
@@ -159,6 +182,16 @@ enum NumbersArg {
     Double,
     /// As decimals of the field's precision and scale
     Decimal,
+}
+
+fn parse_split(text: &str) -> Result<Split, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Split::Auto);
+    }
+    match text.parse() {
+        Ok(parts) if (1..=MOST_PARTS).contains(&parts) => Ok(Split::Into(parts)),
+        _ => Err(format!("neither `auto` nor a number from 1 to {MOST_PARTS}")),
+    }
 }
 
 impl ExportArgs {
@@ -235,6 +268,11 @@ impl ExportArgs {
                 bloom_on_id: self.bloom,
                 ..OutputOptions::default()
             },
+            partition: self.partition_by.clone(),
+            append: self.append || self.since == Some(Since::Last),
+            since: self.since,
+            lookback: self.lookback,
+            split: self.split,
             lanes: usize::from(self.parallel),
             page_records: self.page_records,
             count: self.verify,
@@ -246,7 +284,7 @@ impl ExportArgs {
 
 pub(super) fn run(args: ExportArgs, context: &Context) -> Result<Exit, CliError> {
     let request = args.request(context)?;
-    let runtime = context.runtime()?;
+    let runtime = context.cpu_runtime()?;
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {
@@ -350,6 +388,18 @@ fn banner(prepared: &PreparedExport) -> String {
             let _ = writeln!(text, "  {} without {shown}{more}", object.object);
         }
     }
+    for object in &prepared.objects {
+        if let Some(since) = &object.since {
+            let _ = writeln!(text, "  {} changed since {since}", object.object);
+        }
+        if object.parts.len() > 1 {
+            let jobs = object.parts.len();
+            let _ = writeln!(text, "  {} by {jobs} query jobs", object.object);
+        }
+    }
+    for note in &prepared.notes {
+        let _ = writeln!(text, "  {note}");
+    }
     for out in &prepared.not_exported {
         let _ = writeln!(text, "  not {}: {}", out.field, out.reason);
     }
@@ -366,7 +416,10 @@ fn refusal(error: &ExportRefusal) -> CliError {
             let refused =
                 CliError::refused("output-exists", format!("{} is not empty", path.display()));
             if *archive {
-                refused.hint("An archive is in it: --overwrite puts the new one in its place.")
+                refused.hint(
+                    "An archive is in it: --overwrite puts the new one in its place, --append adds \
+                     to it.",
+                )
             } else {
                 refused.hint("Name a new or an empty folder with --out.")
             }

@@ -2,6 +2,7 @@
 //! codes. One file a command.
 
 mod abort;
+mod compact;
 mod context;
 mod describe;
 mod error;
@@ -69,6 +70,8 @@ pub enum Command {
     Export(Box<export::ExportArgs>),
     /// Check the files of an archive against its manifest
     Verify(verify::VerifyArgs),
+    /// Fold the increments of an archive into one snapshot
+    Compact(compact::CompactArgs),
     /// Go on with a run that was interrupted, killed or detached
     Resume(resume::ResumeArgs),
     /// Make a new run of the rows of a run that did not succeed
@@ -133,6 +136,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Head(args) => head::run(&args, &context),
         Command::Export(args) => export::run(*args, &context),
         Command::Verify(args) => verify::run(&args, &context),
+        Command::Compact(args) => compact::run(&args, &context),
         Command::Resume(args) => resume::run(args, &context),
         Command::Retry(args) => retry::run(&args, &context),
         Command::Abort(args) => abort::run(args, &context),

@@ -6,8 +6,9 @@ use arrow_array::builder::{
     BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
     ListBuilder, StringBuilder, Time32MillisecondBuilder, TimestampMillisecondBuilder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::SchemaRef;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, SchemaRef};
 
 use super::column::{Column, ColumnKind, list_item};
 use super::marks::{Marked, Marks};
@@ -26,9 +27,38 @@ pub struct Columns {
     pub marks: Marks,
 }
 
+/// Texts one behind the other. Whether they are UTF-8 is looked at once for
+/// all of them, not for each.
+struct Texts {
+    values: Vec<u8>,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Texts {
+    fn new(records: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(records + 1);
+        ends.push(0);
+        Texts { values: Vec::with_capacity(bytes), ends, nulls: NullBufferBuilder::new(records) }
+    }
+
+    #[inline]
+    fn take(&mut self, cell: &[u8]) {
+        self.values.extend_from_slice(cell);
+        // A block is of a few MiB; see `Page`.
+        self.ends.push(self.values.len() as i32);
+        self.nulls.append(!cell.is_empty());
+    }
+
+    fn finish(mut self) -> Result<StringArray, ArrowError> {
+        let ends = OffsetBuffer::new(ScalarBuffer::from(self.ends));
+        StringArray::try_new(ends, Buffer::from_vec(self.values), self.nulls.finish())
+    }
+}
+
 /// Takes the values of one column.
 enum Builder {
-    Text(StringBuilder),
+    Text(Texts),
     Boolean(BooleanBuilder),
     Int(Int32Builder),
     Long(Int64Builder),
@@ -43,7 +73,7 @@ enum Builder {
 impl Builder {
     fn new(kind: ColumnKind, records: usize, bytes: usize) -> Self {
         match kind {
-            ColumnKind::Text => Builder::Text(StringBuilder::with_capacity(records, bytes)),
+            ColumnKind::Text => Builder::Text(Texts::new(records, bytes)),
             ColumnKind::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(records)),
             ColumnKind::Int => Builder::Int(Int32Builder::with_capacity(records)),
             ColumnKind::Long => Builder::Long(Int64Builder::with_capacity(records)),
@@ -79,10 +109,7 @@ impl Builder {
             };
         }
         match self {
-            Builder::Text(builder) => {
-                builder
-                    .append_option(text.map(|text| std::str::from_utf8(text).unwrap_or_default()));
-            }
+            Builder::Text(builder) => builder.take(cell),
             Builder::Boolean(builder) => typed!(builder, value::boolean),
             Builder::Int(builder) => typed!(builder, |text| {
                 value::whole(text).and_then(|value| i32::try_from(value).map_err(|_| Wrong::Whole))
@@ -111,9 +138,9 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(self) -> ArrayRef {
-        match self {
-            Builder::Text(mut builder) => Arc::new(builder.finish()),
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        Ok(match self {
+            Builder::Text(builder) => Arc::new(builder.finish()?),
             Builder::Boolean(mut builder) => Arc::new(builder.finish()),
             Builder::Int(mut builder) => Arc::new(builder.finish()),
             Builder::Long(mut builder) => Arc::new(builder.finish()),
@@ -130,7 +157,7 @@ impl Builder {
             Builder::DateTime(mut builder) => Arc::new(builder.finish().with_timezone("UTC")),
             Builder::Time(mut builder) => Arc::new(builder.finish()),
             Builder::List(mut builder) => Arc::new(builder.finish()),
-        }
+        })
     }
 }
 
@@ -145,7 +172,8 @@ pub fn columns(
     schema: &SchemaRef,
 ) -> Result<Columns, ExportError> {
     let records = block.records.len();
-    let share = block.bytes.len() / columns.len().max(1);
+    let bytes: u64 = block.records.iter().map(|record| u64::from(record.end - record.start)).sum();
+    let share = bytes as usize / columns.len().max(1);
     let mut builders: Vec<Builder> =
         columns.iter().map(|column| Builder::new(column.kind, records, share)).collect();
     let mut faults = Vec::new();
@@ -162,8 +190,11 @@ pub fn columns(
             }
         }
     }
-    let arrays = builders.into_iter().map(Builder::finish).collect();
-    let batch = RecordBatch::try_new(Arc::clone(schema), arrays)
+    let batch = builders
+        .into_iter()
+        .map(Builder::finish)
+        .collect::<Result<Vec<ArrayRef>, ArrowError>>()
+        .and_then(|arrays| RecordBatch::try_new(Arc::clone(schema), arrays))
         .map_err(|error| ExportError::Schema(error.to_string()))?;
     Ok(Columns { batch, faults, marks })
 }

@@ -52,6 +52,24 @@ pub enum ColumnKind {
     List,
 }
 
+impl ColumnKind {
+    /// What people call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ColumnKind::Text => "text",
+            ColumnKind::Boolean => "true or false",
+            ColumnKind::Int => "a whole number",
+            ColumnKind::Long => "a long whole number",
+            ColumnKind::Double => "a number",
+            ColumnKind::Decimal { .. } => "a decimal",
+            ColumnKind::Date => "a date",
+            ColumnKind::DateTime => "a date and time",
+            ColumnKind::Time => "a time",
+            ColumnKind::List => "a list",
+        }
+    }
+}
+
 /// What the user wants of the types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TypeOptions {
@@ -82,7 +100,8 @@ impl Column {
         Column { name: name.into(), field, kind }
     }
 
-    /// Whether few values repeat: a dictionary serves it well.
+    /// Whether its values repeat by what they are: a dictionary serves them
+    /// well.
     pub fn repeats(&self) -> bool {
         self.field.as_ref().is_some_and(|field| {
             matches!(
@@ -91,7 +110,6 @@ impl Column {
                     | FieldType::MultiPicklist
                     | FieldType::ComboBox
                     | FieldType::Reference
-                    | FieldType::Boolean
             )
         })
     }

@@ -20,10 +20,12 @@ pub enum ExportError {
         source: io::Error,
     },
     /// The Parquet library refused.
-    #[error("{} can't be written as Parquet", path.display())]
+    #[error("{} can't be {action} as Parquet", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
+        /// What was to be done: `written`, `read`.
+        action: &'static str,
         /// What it said.
         source: parquet::errors::ParquetError,
     },
@@ -52,6 +54,23 @@ pub enum ExportError {
         record: u64,
         /// What is wrong with it; names columns, never values.
         why: String,
+    },
+    /// A file of the archive is not what it was.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The increments can't be folded.
+    #[error("{0}")]
+    NotFoldable(String),
+    /// Another process writes into the archive.
+    #[error("another process writes into {}", archive.display())]
+    Locked {
+        /// The archive's folder.
+        archive: PathBuf,
     },
     /// What was described can't be a column.
     #[error("{0}")]

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::ExportError;
 use super::column::{Column, ColumnKind, type_word};
 use super::output::{FileFacts, Format, OutputOptions};
+use super::partition::Partition;
 
 /// Name of the manifest in an archive's folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -22,24 +23,63 @@ pub struct Manifest {
     pub manifest_version: u32,
     /// The program that wrote it.
     pub written_by: String,
-    /// The run that made it.
+    /// The run that made it, or added to it last.
     pub run_id: String,
     /// Where the records came from.
     pub org: ManifestOrg,
     /// API version of all calls.
     pub api_version: String,
-    /// When the export began.
+    /// When the export began, or the last one that added to it.
     pub started_at: String,
     /// When it was done.
     pub finished_at: String,
+    /// All runs, the first one first.
+    #[serde(default)]
+    pub runs: Vec<ManifestRun>,
     /// What the files are.
     pub format: Format,
     /// How they were made.
     pub options: OutputOptions,
+    /// How they are spread over folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_by: Option<Partition>,
     /// The objects, in the order they were exported in.
     pub objects: Vec<ManifestObject>,
     /// Objects that can't be exported, and why.
     pub not_exported: Vec<LeftOut>,
+    /// Files whose place a snapshot took, and which are about to be removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
+}
+
+/// What the user of an export may see; `None` where the org doesn't tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSees {
+    /// Every record: "View All Data". Without it, those shared with the user.
+    pub view_all_data: Option<bool>,
+    /// Every file: "Query All Files". Without it, the user's own and those
+    /// shared with it.
+    pub query_all_files: Option<bool>,
+}
+
+/// A run that wrote into an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRun {
+    /// Its id.
+    pub run_id: String,
+    /// The program.
+    pub written_by: String,
+    /// API version of all its calls.
+    pub api_version: String,
+    /// Login name of the user.
+    pub username: String,
+    /// What the user may see.
+    #[serde(default)]
+    pub user_sees: UserSees,
+    /// When it began.
+    pub started_at: String,
+    /// When it was done.
+    pub finished_at: String,
 }
 
 /// The org an archive is of.
@@ -64,8 +104,27 @@ pub struct ManifestObject {
     pub object: String,
     /// Folder of its files.
     pub folder: String,
+    /// The run that exported it; that of the manifest if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// The query, as it was asked.
     pub soql: String,
+    /// Whether it is the object by its fields with no limit, not a query of the
+    /// user's own.
+    #[serde(default)]
+    pub whole: bool,
+    /// The condition of the user, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Of an increment: only records changed since then are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// How its columns differ from those the object had before in the archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evolved: Vec<String>,
+    /// The runs whose records were folded into it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compacted: Vec<String>,
     /// Whether deleted records were asked for.
     pub deleted: bool,
     /// The query jobs; none where they refuse the object.
@@ -80,6 +139,10 @@ pub struct ManifestObject {
     pub columns: Vec<ManifestColumn>,
     /// Fields left out, and why.
     pub left_out: Vec<LeftOut>,
+    /// Fields that the object has and the user may not see; `None` where the
+    /// org doesn't tell.
+    #[serde(default)]
+    pub hidden_fields: Option<Vec<String>>,
     /// Records in its files.
     pub rows: u64,
     /// Records by the org's own count of its jobs.

@@ -12,19 +12,27 @@
 //! | [`page`] | the records of a page, block by block |
 //! | [`batch`] | a block of records to Arrow columns |
 //! | [`parquet_file`], [`text_file`] | one file, written as it comes |
-//! | [`output`] | a row of files of one kind, rolled by size; what each holds |
+//! | [`parse`] | blocks to what is written of them, spread over folders |
+//! | [`partition`] | which folder a record's file lies in |
+//! | [`output`] | files of one kind, rolled by size; what each holds |
 //! | [`manifest`] | what lies in an archive, for later |
+//! | [`lock`] | one writer an archive at a time |
 //! | [`verify`] | an archive against its manifest |
+//! | [`compact`](mod@compact) | increments folded into one snapshot |
 //!
 //! Memory: a block is about 1 MiB of text; as many are worked at a time as
 //! there are threads, and of a row group only what is encoded is kept.
 
 pub mod batch;
 pub mod column;
+pub mod compact;
+pub mod lock;
 pub mod manifest;
 pub mod output;
 pub mod page;
 pub mod parquet_file;
+pub mod parse;
+pub mod partition;
 pub mod text_file;
 pub mod value;
 pub mod verify;

@@ -1,21 +1,41 @@
-//! A row of files of one kind, rolled by size.
+//! Files of one kind, rolled by size: one at a time, or one for each folder of
+//! a partition.
 //!
 //! A file is written under a name that ends in `.incomplete`, synced, and gets
-//! its own name when it is whole: what has its own name can be relied on.
+//! its own name when it is whole: what has its own name can be relied on. All
+//! files that are open end together, so that there is one place in the records
+//! up to which everything is in whole files.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use arrow_schema::SchemaRef;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::column::{self, Column};
 use super::marks::Marks;
 use super::parquet_file::ParquetFile;
-use super::text_file::{self, Text, TextFile};
-use super::{ExportError, ValueFault, batch};
-use crate::rows::{Cells, RawBatch, private_file, sync_folder};
+use super::parse::{Content, Parsed, Parser};
+use super::text_file::{self, TextFile};
+use super::{ExportError, ValueFault};
+use crate::rows::{private_file, private_folder, sync_folder};
+
+/// How the name of a file ends that is not whole yet.
+pub const INCOMPLETE: &str = ".incomplete";
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// The same, where many files may be open.
+const SMALL_BUFFER: usize = 16 << 10;
+
+/// Files open at a time at most: below what a process may have open.
+const MOST_OPEN: usize = 400;
+
+/// Bytes of all open files, as a multiple of what one may have, at which they
+/// end though none of them is full: what a crash may cost.
+const ALL_OPEN: u64 = 4;
+
+/// Encoded bytes of all open row groups at most (I6).
+const GROUPS: u64 = 128 << 20;
 
 /// What the files are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -70,6 +90,8 @@ pub struct ParquetOptions {
     pub group_bytes: usize,
     /// Whether the ids have a bloom filter.
     pub bloom_on_id: bool,
+    /// Bytes gathered before they are written.
+    pub buffer: usize,
 }
 
 /// How files are made.
@@ -137,6 +159,24 @@ enum Open {
     Text(Box<TextFile>),
 }
 
+impl Open {
+    /// Bytes so far, about.
+    fn bytes(&self) -> u64 {
+        match self {
+            Open::Parquet(file) => file.bytes(),
+            Open::Text(file) => file.bytes(),
+        }
+    }
+
+    /// Bytes of them that are in memory.
+    fn held(&self) -> u64 {
+        match self {
+            Open::Parquet(file) => file.held(),
+            Open::Text(_) => 0,
+        }
+    }
+}
+
 /// The files of one object, or of a part of it.
 pub struct Output {
     /// The archive's folder.
@@ -145,94 +185,93 @@ pub struct Output {
     folder: String,
     /// What their names begin with.
     stem: String,
-    columns: Vec<Column>,
-    schema: SchemaRef,
+    parser: Parser,
     options: OutputOptions,
     next: u32,
-    open: Option<(Open, FileFacts)>,
+    /// The files that are open, by their folders.
+    open: BTreeMap<String, (Open, FileFacts)>,
 }
 
 impl Output {
     /// Files `<root>/<folder>/<stem>-00001.<extension>` and so on, beginning
-    /// with number `next`. `about` is written into each Parquet file.
+    /// with number `next`, of what `parser` reads.
     pub fn new(
         root: &Path,
         folder: &str,
         stem: &str,
-        columns: Vec<Column>,
-        about: HashMap<String, String>,
+        parser: Parser,
         options: OutputOptions,
         next: u32,
     ) -> Self {
-        let schema = column::schema(&columns, about);
         Output {
             root: root.to_owned(),
             folder: folder.to_owned(),
             stem: stem.to_owned(),
-            columns,
-            schema,
+            parser,
             options,
             next,
-            open: None,
+            open: BTreeMap::new(),
         }
     }
 
-    /// The columns of its files.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
+    /// What reads blocks for it.
+    pub fn parser(&self) -> &Parser {
+        &self.parser
     }
 
-    /// Whether the file that is open has its size.
+    /// Whether a file that is open has its size, or all of them together.
     pub fn is_full(&self) -> bool {
-        self.open.as_ref().is_some_and(|(open, _)| {
-            let bytes = match open {
-                Open::Parquet(file) => file.bytes(),
-                Open::Text(file) => file.bytes(),
-            };
-            bytes >= self.options.file_bytes
-        })
+        let each = || self.open.values().map(|(open, _)| open.bytes());
+        self.open.len() >= MOST_OPEN
+            || each().any(|bytes| bytes >= self.options.file_bytes)
+            || each().sum::<u64>() >= self.options.file_bytes.saturating_mul(ALL_OPEN)
     }
 
-    /// Writes blocks of records in their order, and tells what had no place.
-    /// All of them are worked at once: they bound the memory it takes.
+    /// Writes records in their order.
     ///
     /// # Errors
-    /// [`ExportError`]; the file that is open is of no use then.
-    pub fn write(&mut self, blocks: &[RawBatch]) -> Result<Vec<Unfit>, ExportError> {
-        self.begin()?;
-        let Some((open, facts)) = &mut self.open else { return Ok(Vec::new()) };
-        let mut unfit = Vec::new();
-        let (columns, schema) = (&self.columns, &self.schema);
-        match open {
-            Open::Parquet(file) => {
-                let read: Vec<batch::Columns> = blocks
-                    .par_iter()
-                    .map(|block| batch::columns(block, columns, schema))
-                    .collect::<Result<_, _>>()?;
-                let mut batches = Vec::with_capacity(read.len());
-                for (block, read) in blocks.iter().zip(read) {
-                    facts.marks.join(&read.marks);
-                    unfit.extend(named(block, columns, read.faults));
-                    batches.push(read.batch);
+    /// [`ExportError`]; the files that are open are of no use then.
+    pub fn write(&mut self, parsed: Parsed) -> Result<(), ExportError> {
+        let mut pieces = parsed.pieces.into_iter().peekable();
+        while let Some(first) = pieces.next() {
+            self.open(&first.folder, Some(&first.content))?;
+            let Some((open, facts)) = self.open.get_mut(&first.folder) else { continue };
+            let (mut batches, folder) = (Vec::new(), first.folder.clone());
+            // What goes into one file goes at once: its columns are encoded
+            // side by side.
+            let mut next = Some(first);
+            while let Some(piece) = next {
+                facts.rows += piece.rows;
+                facts.marks.join(&piece.marks);
+                match (&mut *open, piece.content) {
+                    (Open::Text(file), Content::Text(text)) => file.write(&text)?,
+                    (_, Content::Columns(batch)) => batches.push(batch),
+                    (Open::Parquet(_), Content::Text(_)) => {}
                 }
+                next = pieces.next_if(|piece| piece.folder == folder);
+            }
+            if let Open::Parquet(file) = open {
                 file.write(&batches)?;
             }
-            Open::Text(file) => {
-                let text: fn(&RawBatch, &[Column]) -> Text = match self.options.format {
-                    Format::Jsonl => text_file::json_lines,
-                    _ => text_file::csv,
-                };
-                let texts: Vec<Text> =
-                    blocks.par_iter().map(|block| text(block, columns)).collect();
-                for (block, text) in blocks.iter().zip(texts) {
-                    facts.marks.join(&text.marks);
-                    unfit.extend(named(block, columns, text.faults));
-                    file.write(&text.bytes)?;
-                }
+        }
+        self.relieve()
+    }
+
+    /// Ends the largest row groups while all of them take too much memory.
+    fn relieve(&mut self) -> Result<(), ExportError> {
+        if self.open.len() < 2 {
+            return Ok(());
+        }
+        loop {
+            let held: u64 = self.open.values().map(|(open, _)| open.held()).sum();
+            if held <= GROUPS {
+                return Ok(());
+            }
+            let largest = self.open.values_mut().max_by_key(|(open, _)| open.held());
+            if let Some((Open::Parquet(file), _)) = largest {
+                file.end_group()?;
             }
         }
-        facts.rows += blocks.iter().map(|block| block.records.len() as u64).sum::<u64>();
-        Ok(unfit)
     }
 
     /// Opens a file if none is: for no records, too.
@@ -240,15 +279,30 @@ impl Output {
     /// # Errors
     /// [`ExportError`] when the file can't be made.
     pub fn begin(&mut self) -> Result<(), ExportError> {
-        if self.open.is_some() {
+        if self.open.is_empty() { self.open("", None) } else { Ok(()) }
+    }
+
+    /// Opens the file of a folder if none is. Of what comes first it learns how
+    /// it is best written.
+    fn open(&mut self, below: &str, first: Option<&Content>) -> Result<(), ExportError> {
+        if self.open.contains_key(below) {
             return Ok(());
         }
-        let extension = self.options.format.extension(self.options.packing);
-        let path = format!("{}/{}-{:05}.{extension}", self.folder, self.stem, self.next);
+        let extension = self.parser.format().extension(self.options.packing);
+        let mut folder = self.folder.clone();
+        if !below.is_empty() {
+            folder = format!("{folder}/{below}");
+            let made = self.root.join(&folder);
+            private_folder(&made)
+                .and_then(|()| sync_folder(&made))
+                .map_err(ExportError::io(&made, "written"))?;
+        }
+        let path = format!("{folder}/{}-{:05}.{extension}", self.stem, self.next);
         let on_the_way = self.incomplete(&path);
         let file = private_file(&on_the_way).map_err(ExportError::io(&on_the_way, "written"))?;
         let options = self.options;
-        let open = match options.format {
+        let buffer = if self.parser.has_many_folders() { SMALL_BUFFER } else { BUFFER };
+        let open = match self.parser.format() {
             Format::Parquet => {
                 let options = ParquetOptions {
                     packing: options.packing,
@@ -256,70 +310,64 @@ impl Output {
                     group_rows: options.group_rows,
                     group_bytes: options.group_bytes,
                     bloom_on_id: options.bloom_on_id,
+                    buffer,
+                };
+                let (columns, schema) = (self.parser.columns(), self.parser.schema());
+                let sample = match first {
+                    Some(Content::Columns(batch)) => Some(batch),
+                    _ => None,
                 };
                 let made =
-                    ParquetFile::create(&on_the_way, file, &self.columns, &self.schema, options)?;
+                    ParquetFile::create(&on_the_way, file, columns, schema, sample, options)?;
                 Open::Parquet(Box::new(made))
             }
             format => {
-                let mut made =
-                    TextFile::create(&on_the_way, file, options.packing, options.zstd_level)?;
+                let (packing, level) = (options.packing, options.zstd_level);
+                let mut made = TextFile::create(&on_the_way, file, packing, level, buffer)?;
                 if format == Format::Csv {
-                    made.write(&text_file::csv_header(&self.columns))?;
+                    made.write(&text_file::csv_header(self.parser.columns()))?;
                 }
                 Open::Text(Box::new(made))
             }
         };
         let facts =
             FileFacts { path, rows: 0, bytes: 0, sha256: String::new(), marks: Marks::default() };
-        self.open = Some((open, facts));
+        self.next += 1;
+        self.open.insert(below.to_owned(), (open, facts));
         Ok(())
     }
 
-    /// Ends the file that is open, if one is: synced, and under its own name.
+    /// Ends the files that are open: synced, and under their own names.
     ///
     /// # Errors
-    /// [`ExportError`] when it can't be written to its end.
-    pub fn finish_file(&mut self) -> Result<Option<FileFacts>, ExportError> {
-        let Some((open, mut facts)) = self.open.take() else { return Ok(None) };
-        let on_the_way = self.incomplete(&facts.path);
-        let path = self.root.join(&facts.path);
-        let (file, bytes, sha256) = match open {
-            Open::Parquet(file) => file.finish()?,
-            Open::Text(file) => file.finish()?,
-        };
-        let failed = || ExportError::io(&path, "written");
-        file.sync_all().map_err(failed())?;
-        std::fs::rename(&on_the_way, &path).map_err(failed())?;
-        sync_folder(&path).map_err(failed())?;
-        self.next += 1;
-        facts.bytes = bytes;
-        facts.sha256 = sha256;
-        Ok(Some(facts))
+    /// [`ExportError`] when one can't be written to its end.
+    pub fn finish_files(&mut self) -> Result<Vec<FileFacts>, ExportError> {
+        let mut whole = Vec::with_capacity(self.open.len());
+        for (open, mut facts) in std::mem::take(&mut self.open).into_values() {
+            let on_the_way = self.incomplete(&facts.path);
+            let path = self.root.join(&facts.path);
+            let (file, bytes, sha256) = match open {
+                Open::Parquet(file) => file.finish()?,
+                Open::Text(file) => file.finish()?,
+            };
+            let failed = || ExportError::io(&path, "written");
+            file.sync_all().map_err(failed())?;
+            std::fs::rename(&on_the_way, &path).map_err(failed())?;
+            sync_folder(&path).map_err(failed())?;
+            facts.bytes = bytes;
+            facts.sha256 = sha256;
+            whole.push(facts);
+        }
+        // In the order they were begun in.
+        whole.sort_by(|a, b| name_of(&a.path).cmp(name_of(&b.path)));
+        Ok(whole)
     }
 
     fn incomplete(&self, path: &str) -> PathBuf {
-        self.root.join(format!("{path}.incomplete"))
+        self.root.join(format!("{path}{INCOMPLETE}"))
     }
 }
 
-/// The faults of a block, by the ids of their records.
-fn named(block: &RawBatch, columns: &[Column], faults: Vec<ValueFault>) -> Vec<Unfit> {
-    let id_at = columns.iter().position(Column::is_id);
-    faults
-        .into_iter()
-        .map(|fault| {
-            let id = id_at.zip(block.records.get(fault.record)).and_then(|(at, record)| {
-                let dialect = super::page::DIALECT;
-                Cells::new(block.record(record), dialect.delimiter, dialect.quote).nth(at)
-            });
-            Unfit {
-                id: id
-                    .map(|cell| String::from_utf8_lossy(&cell.value()).into_owned())
-                    .unwrap_or_default(),
-                column: columns.get(fault.column).map(|c| c.name.clone()).unwrap_or_default(),
-                fault,
-            }
-        })
-        .collect()
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }

@@ -3,12 +3,17 @@
 //! The columns of a row group are encoded side by side on rayon's threads, so
 //! that what is kept of a row group is its encoded and packed pages only.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
+};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
     ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
@@ -22,12 +27,9 @@ use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
 
 use super::ExportError;
-use super::column::{Column, ColumnKind};
+use super::column::Column;
 use super::hashing::Hashing;
 use super::output::{Packing, ParquetOptions};
-
-/// Texts longer than that hardly ever repeat.
-const LONG_TEXT: u32 = 255;
 
 /// Where the bytes go.
 type Sink = Hashing<BufWriter<File>>;
@@ -50,11 +52,12 @@ impl ParquetFile {
         file: File,
         columns: &[Column],
         schema: &SchemaRef,
+        sample: Option<&RecordBatch>,
         options: ParquetOptions,
     ) -> Result<Self, ExportError> {
         let failed = failed(path);
-        let properties = properties(columns, schema, options).map_err(&failed)?;
-        let sink = Hashing::new(BufWriter::with_capacity(256 << 10, file));
+        let properties = properties(columns, schema, sample, options).map_err(&failed)?;
+        let sink = Hashing::new(BufWriter::with_capacity(options.buffer, file));
         let writer = ArrowWriter::try_new_with_options(
             sink,
             SchemaRef::clone(schema),
@@ -75,8 +78,12 @@ impl ParquetFile {
 
     /// Bytes written, and about those of the row group that is open.
     pub(super) fn bytes(&self) -> u64 {
-        let open = self.group.as_ref().map_or(0, |(writers, _)| encoded(writers));
-        self.writer.bytes_written() as u64 + open as u64
+        self.writer.bytes_written() as u64 + self.held()
+    }
+
+    /// Bytes of the row group that is open, about.
+    pub(super) fn held(&self) -> u64 {
+        self.group.as_ref().map_or(0, |(writers, _)| encoded(writers)) as u64
     }
 
     /// Takes records.
@@ -107,7 +114,8 @@ impl ParquetFile {
         if full { self.end_group() } else { Ok(()) }
     }
 
-    fn end_group(&mut self) -> Result<(), ExportError> {
+    /// Ends the row group that is open, if one is.
+    pub(super) fn end_group(&mut self) -> Result<(), ExportError> {
         let Some((writers, _)) = self.group.take() else { return Ok(()) };
         let failed = failed(&self.path);
         let chunks: Result<Vec<_>, _> =
@@ -146,17 +154,20 @@ fn failed(path: &Path) -> impl Fn(ParquetError) -> ExportError + use<> {
             Ok(source) => {
                 ExportError::Io { path: path.clone(), action: "written", source: *source }
             }
-            Err(inner) => {
-                ExportError::Parquet { path: path.clone(), source: ParquetError::External(inner) }
-            }
+            Err(inner) => ExportError::Parquet {
+                path: path.clone(),
+                action: "written",
+                source: ParquetError::External(inner),
+            },
         },
-        source => ExportError::Parquet { path: path.clone(), source },
+        source => ExportError::Parquet { path: path.clone(), action: "written", source },
     }
 }
 
 fn properties(
     columns: &[Column],
     schema: &SchemaRef,
+    sample: Option<&RecordBatch>,
     options: ParquetOptions,
 ) -> Result<WriterProperties, ParquetError> {
     let compression = match options.packing {
@@ -176,18 +187,58 @@ fn properties(
         // For readers that know nothing of Arrow's schema.
         .set_key_value_metadata(Some(about))
         .set_max_row_group_row_count(None);
-    for column in columns {
+    for (place, column) in columns.iter().enumerate() {
         let path = ColumnPath::new(vec![column.name.clone()]);
-        let unique = column.is_id()
-            || column.field.as_ref().is_some_and(|field| {
-                field.unique || (field.length > LONG_TEXT && !column.repeats())
-            });
-        if unique && column.kind == ColumnKind::Text {
-            properties = properties.set_column_dictionary_enabled(path.clone(), false);
-        }
+        // A dictionary of values that hardly repeat costs more than all else.
+        let repeats = column.repeats()
+            || sample.is_some_and(|batch| repeats(batch.column(place), options.group_rows));
+        properties = properties.set_column_dictionary_enabled(path.clone(), repeats);
         if options.bloom_on_id && column.is_id() {
             properties = properties.set_column_bloom_filter_enabled(path, true);
         }
     }
     Ok(properties.build())
+}
+
+/// Whether a column's values repeat often enough for a dictionary, by how often
+/// the first ones do: of `n` values out of `d` distinct ones, about `n² / 2d`
+/// have come before.
+fn repeats(values: &dyn Array, group_rows: usize) -> bool {
+    /// So few are no sample.
+    const FEWEST: usize = 500;
+    /// Distinct numbers, which take little room without a dictionary.
+    const NUMBERS: usize = 4_000;
+    /// Bytes of distinct texts: about what a dictionary's page takes.
+    const TEXTS: usize = 640 << 10;
+    let there = values.len() - values.null_count();
+    if there < FEWEST {
+        return false;
+    }
+    let (distinct, most) = match values.data_type() {
+        DataType::Utf8 => {
+            let texts = values.as_string::<i32>();
+            let each = (texts.value_data().len() / there).max(1);
+            (distinct(texts.iter()), (TEXTS / each).min(group_rows / 8))
+        }
+        DataType::Int32 => (distinct(values.as_primitive::<Int32Type>().iter()), NUMBERS),
+        DataType::Int64 => (distinct(values.as_primitive::<Int64Type>().iter()), NUMBERS),
+        DataType::Date32 => (distinct(values.as_primitive::<Date32Type>().iter()), NUMBERS),
+        DataType::Float64 => {
+            let bits = values.as_primitive::<Float64Type>().iter().map(|v| v.map(f64::to_bits));
+            (distinct(bits), NUMBERS)
+        }
+        DataType::Decimal128(..) => {
+            (distinct(values.as_primitive::<Decimal128Type>().iter()), NUMBERS)
+        }
+        DataType::Timestamp(..) => {
+            (distinct(values.as_primitive::<TimestampMillisecondType>().iter()), NUMBERS)
+        }
+        _ => return false,
+    };
+    let again = there - distinct;
+    again > 0 && there.saturating_mul(there) / (2 * again) <= most
+}
+
+fn distinct<T: std::hash::Hash + Eq>(values: impl Iterator<Item = Option<T>>) -> usize {
+    values.flatten().collect::<HashSet<T>>().len()
 }

@@ -45,8 +45,9 @@ impl TextFile {
         file: File,
         packing: Packing,
         zstd_level: i32,
+        buffer: usize,
     ) -> Result<Self, ExportError> {
-        let sink = Hashing::new(BufWriter::with_capacity(256 << 10, file));
+        let sink = Hashing::new(BufWriter::with_capacity(buffer, file));
         let packer = match packing {
             Packing::None => Packer::None(Box::new(sink)),
             Packing::Gzip => Packer::Gzip(Box::new(GzEncoder::new(sink, Compression::default()))),

@@ -145,16 +145,35 @@ fn strangers(archive: &Path, manifest: &Manifest) -> Vec<Finding> {
         .collect();
     let extension = format!(".{}", manifest.format.extension(manifest.options.packing));
     let mut findings = Vec::new();
-    for object in &manifest.objects {
-        let Ok(entries) = std::fs::read_dir(archive.join(&object.folder)) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = format!("{}/{name}", object.folder);
-            if name.ends_with(&extension) && !known.contains(path.as_str()) {
-                let what = "the manifest doesn't know it".to_owned();
-                findings.push(Finding { file: path, what });
-            }
+    let folders: BTreeSet<&str> =
+        manifest.objects.iter().map(|object| object.folder.as_str()).collect();
+    let mut look = |folder: &str, name: &str| {
+        let path = format!("{folder}/{name}");
+        if name.ends_with(&extension) && !known.contains(path.as_str()) {
+            let what = if manifest.leftovers.contains(&path) {
+                "a snapshot took its place; `bulkhaul compact` removes it".to_owned()
+            } else {
+                "the manifest doesn't know it".to_owned()
+            };
+            findings.push(Finding { file: path, what });
         }
+    };
+    for folder in folders {
+        each_file(archive, folder, &mut look);
     }
     findings
+}
+
+/// Goes through the files of a folder and of those in it, which partitions
+/// make.
+fn each_file(archive: &Path, folder: &str, look: &mut dyn FnMut(&str, &str)) {
+    let Ok(entries) = std::fs::read_dir(archive.join(folder)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            each_file(archive, &format!("{folder}/{name}"), look);
+        } else {
+            look(folder, &name);
+        }
+    }
 }

@@ -19,7 +19,7 @@
 //!   order, and a row map that says which row is which. All stages behind work
 //!   on it as on any source, by *position*; people are told rows of the
 //!   original.
-//! - Rows come sorted by key from an external merge sort and are packed into
+//! - Rows come sorted by key from an external merge sort (`rows::sorter`) and are packed into
 //!   *parcels* of what one batch takes. A group that doesn't fit into what a
 //!   batch has left is put off until the next, up to a bound; rows without a
 //!   parent, which lock nothing, fill up what stays open. The chunker cuts
@@ -37,7 +37,6 @@
 //! | `survey`, `counts` | rows per parent, counted in one pass and bounded memory |
 //! | `runs` | rows of one key that are adjacent already |
 //! | `parcels` | what one batch takes; what jobs this comes to |
-//! | `sorter`, `spill` | the external sort |
 //! | `packer`, `output` | groups to parcels; the files |
 //!
 //! Plain synchronous code.
@@ -49,8 +48,6 @@ mod packer;
 mod parcels;
 mod regroup;
 mod runs;
-mod sorter;
-mod spill;
 mod survey;
 
 use std::io;

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::parcels::{JobCount, JobCounter, Room};
-use super::spill::sync_folder;
 use crate::domain::RowNumber;
-use crate::rows::{GroupIndexWriter, Parcel, RowMapWriter};
+use crate::rows::{GroupIndexWriter, Parcel, RowMapWriter, sync_folder};
 
 /// The rows in their new order. It is named last: where it is, the other two
 /// are whole.
@@ -99,7 +98,7 @@ impl Output {
     pub(super) fn create(folder: &Path, header: &[u8], room: Room) -> io::Result<Self> {
         match std::fs::remove_file(folder.join(GROUPED_CSV)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => sync_folder(folder)?,
+            _ => sync_folder(&folder.join(GROUPED_CSV))?,
         }
         let groups = folder.join(GROUPED_GROUPS);
         let mut output = Output {
@@ -139,7 +138,7 @@ impl Output {
         rows.finish()?;
         groups.finish()?;
         text.name()?;
-        sync_folder(&folder)?;
+        sync_folder(&folder.join(GROUPED_CSV))?;
         let digest = format!("{:032x}", text.hash.digest128());
         Ok(Written { bytes: text.bytes, digest, jobs: jobs.finish() })
     }

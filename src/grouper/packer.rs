@@ -13,9 +13,9 @@ use std::io;
 use super::counts::{GroupSize, Largest};
 use super::output::{Output, Written};
 use super::parcels::{OpenParcel, Room};
-use super::spill::{Record, SpillReader};
 use crate::domain::RowNumber;
 use crate::rows::GroupRun;
+use crate::rows::spill::{Record, SpillReader};
 
 /// Groups put off at most: each is looked at when a parcel begins, and some
 /// hundred are enough to find one that fits.

@@ -11,10 +11,10 @@ use super::output::{GROUPED_CSV, GROUPED_GROUPS, GROUPED_ROWS, Output};
 use super::packer::{Packed, Packer};
 use super::parcels::{InOrder, JobCount, JobCounter, Room};
 use super::runs::Runs;
-use super::sorter::{SortLimits, Sorter};
-use super::spill::{Record, SetAside, Spills};
 use super::{GroupError, GroupOptions, GroupStep};
 use crate::domain::{LineEnding, RowNumber};
+use crate::rows::sorter::{SortLimits, Sorter};
+use crate::rows::spill::{Record, SetAside, Spills};
 use crate::rows::{GroupIndex, GroupIndexWriter, Parcel, RawBatch, RawRecord, RowMap, RowStream};
 
 /// Rows written between two words to `progress`.

@@ -84,6 +84,8 @@ pub struct ExportPart {
     pub state: PartState,
     /// Records by the job's own count, once it is complete.
     pub records: Option<u64>,
+    /// When its query job was created, by the org's clock.
+    pub created: Option<String>,
 }
 
 /// A file that is whole.
@@ -195,7 +197,7 @@ impl Ledger {
         }
         transaction
             .execute(
-                "UPDATE export_part SET job_id = ?3, state = ?4, records = ?5
+                "UPDATE export_part SET job_id = ?3, state = ?4, records = ?5, created = ?6
                  WHERE object = ?1 AND part = ?2",
                 params![
                     part.object,
@@ -203,6 +205,7 @@ impl Ledger {
                     part.job_id,
                     part.state.as_str(),
                     part.records.map(stored),
+                    part.created,
                 ],
             )
             .map_err(failed())?;
@@ -227,24 +230,35 @@ impl Ledger {
         )
     }
 
-    /// Records a file that is whole, and with it how far the part is.
+    /// Records files that got whole together, and with them how far the part
+    /// is.
     ///
     /// # Errors
     /// [`LedgerError`] when SQLite fails.
-    pub fn export_file(&self, file: &ExportFile) -> Result<(), LedgerError> {
-        self.change(
-            "INSERT INTO export_file (object, part, number, facts, page, record, unfit)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                file.object,
-                file.part,
-                file.number,
-                file.facts.to_string(),
-                file.page,
-                stored(file.record),
-                stored(file.unfit),
-            ],
-        )
+    pub fn record_export_files(&self, files: &[ExportFile]) -> Result<(), LedgerError> {
+        let failed = || self.sql("take the files of an export");
+        let mut connection = self.connection();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed())?;
+        for file in files {
+            transaction
+                .execute(
+                    "INSERT INTO export_file (object, part, number, facts, page, record, unfit)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![
+                        file.object,
+                        file.part,
+                        file.number,
+                        file.facts.to_string(),
+                        file.page,
+                        stored(file.record),
+                        stored(file.unfit),
+                    ],
+                )
+                .map_err(failed())?;
+        }
+        transaction.commit().map_err(failed())
     }
 
     /// The objects of the export, in order; none in a load.
@@ -285,6 +299,12 @@ impl Ledger {
                 job_id: get(row, "job_id")?,
                 state: word("export_part.state", &state, PartState::from_word)?,
                 records: optional_number(row, "records")?,
+                // Not in a ledger of before there were increments that is only
+                // looked at.
+                created: match row.as_ref().column_index("created") {
+                    Ok(_) => get(row, "created")?,
+                    Err(_) => None,
+                },
             })
         })
     }

@@ -179,6 +179,8 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (object, part, number)
     ) STRICT, WITHOUT ROWID;
     ",
+    // 5: the org's clock, for the next increment.
+    "ALTER TABLE export_part ADD COLUMN created TEXT;",
 ];
 
 /// Brings a file to the newest version, in one exclusive transaction: a crash

@@ -30,6 +30,7 @@ pub mod clock;
 mod describe;
 pub(crate) mod errors;
 mod faults;
+mod field_definitions;
 mod form;
 mod gzip;
 pub(crate) mod ids;

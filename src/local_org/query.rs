@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::errors::{ApiError, JSON_TYPE};
+use super::field_definitions;
 use super::server::{ApiVersion, CurrentUser};
 use super::soql::SoqlError;
 use super::soql::plan::{self, Plan, Shape};
@@ -121,6 +122,9 @@ async fn start(
     let page_size = batch_size(headers);
     blocking(move || {
         let parsed = super::soql::parse(&text)?;
+        if field_definitions::are_asked_for(&parsed) {
+            return Ok(reply(field_definitions::answer(&parsed, &state.catalogue, &version.0)?));
+        }
         let today = run::today(state.now());
         let plan = plan::bind(&parsed, &text, &state.catalogue, today)?;
         first_page(&state, user.id, plan, deleted_too, page_size, &version.0)

@@ -1,5 +1,6 @@
 //! The records every org has from its first start: itself, a profile, an
-//! administrator, the record types of its objects, and the statuses of cases.
+//! administrator and what he may do, the record types of its objects, and the
+//! statuses of cases.
 
 use serde_json::Value as Json;
 
@@ -60,6 +61,19 @@ pub(crate) fn seed(
         ("ProfileId", &key("00e", 1)),
     ];
     seeder.record("User", &key("005", 1), &user)?;
+    // What a profile allows is a permission set of its own, too.
+    let allowed = [
+        ("Name", "X00eAdministrator"),
+        ("Label", "System Administrator"),
+        ("ProfileId", &key("00e", 1)),
+        ("IsOwnedByProfile", "true"),
+        ("PermissionsViewAllData", "true"),
+        ("PermissionsQueryAllFiles", "true"),
+    ];
+    seeder.record("PermissionSet", &key("0PS", 1), &allowed)?;
+    let assigned = [("PermissionSetId", key("0PS", 1)), ("AssigneeId", key("005", 1))];
+    let assigned = assigned.each_ref().map(|(name, id)| (*name, id.as_str()));
+    seeder.record("PermissionSetAssignment", &key("0Pa", 1), &assigned)?;
     for object in catalogue.objects() {
         for kind in object.record_types.iter().filter(|kind| !kind.master) {
             let values = [

@@ -60,9 +60,9 @@ pub use corrections::CorrectionError;
 pub use derived::{DerivedError, Origin, origin_of, original_path};
 pub use error::LoadError;
 pub use export::{
-    CountVerdict, ExportEnd, ExportRefusal, ExportRequest, ExportRunError, ExportTarget, ObjectEnd,
-    OpenExport, PreparedExport, PreparedObject, UNFIT_FILE, export, look_at_export, prepare_export,
-    resume_export,
+    CountVerdict, ExportEnd, ExportRefusal, ExportRequest, ExportRunError, ExportTarget,
+    MOST_PARTS, NoInstant, ObjectEnd, OpenExport, PreparedExport, PreparedObject, Since, Split,
+    UNFIT_FILE, export, look_at_export, prepare_export, resume_export,
 };
 pub use folder::RunFolder;
 pub use grouping::GroupingError;

@@ -78,6 +78,9 @@ pub struct ExportedObject {
     /// `equal`, `explained` or `different`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_verdict: Option<String>,
+    /// How its columns differ from those it had in the archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evolved: Vec<String>,
     /// Its query jobs.
     pub jobs: Vec<String>,
 }
@@ -134,6 +137,9 @@ impl ExportSummary {
                     thousands(before),
                     thousands(after),
                 );
+            }
+            for what in &object.evolved {
+                let _ = writeln!(text, "  {:<width$}   {}", "", printable(what));
             }
             if object.unfit_values > 0 {
                 let _ = writeln!(

@@ -18,6 +18,8 @@ mod group_index;
 mod refusal;
 mod row_map;
 mod row_names;
+pub(crate) mod sorter;
+pub(crate) mod spill;
 mod splitter;
 mod temporary;
 
@@ -31,7 +33,7 @@ pub use encoded::{
     Changes, ColumnNames, EMPTY_HASH, EncodedBatch, EncodedRow, LEFT_OUT, MadeColumn,
     RecordChanges, Rejection,
 };
-pub use files::{private_file, sync_folder};
+pub use files::{private_file, private_folder, sync_folder};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
 pub use refusal::{Refusal, Rule, TextKind, ValueClass};
 pub use row_map::{MappedRows, RowMap, RowMapWriter};

@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Call, QUERY_PATIENCE};
@@ -33,6 +34,8 @@ pub struct QueryJob {
     pub records: Option<u64>,
     /// Why it failed, where the org says so.
     pub error_message: Option<String>,
+    /// When it was created, by the org's clock.
+    pub created: Option<Timestamp>,
 }
 
 /// One page of results, as it arrived.
@@ -76,6 +79,7 @@ struct JobReply {
     object: Option<String>,
     number_records_processed: Option<u64>,
     error_message: Option<String>,
+    created_date: Option<String>,
 }
 
 impl JobReply {
@@ -94,6 +98,7 @@ impl JobReply {
             state,
             object: self.object.unwrap_or_default(),
             records: self.number_records_processed,
+            created: self.created_date.and_then(|text| text.parse().ok()),
             error_message: self
                 .error_message
                 .filter(|text| !text.is_empty())

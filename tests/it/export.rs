@@ -1,7 +1,7 @@
 //! Exports through the binary: what the org holds is in the files, once, typed,
 //! whatever happens on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,29 @@ use serde_json::{Value, json};
 use crate::support::{Place, Said, Server, Watched};
 
 /// Records of the org here: many small pages, several files.
-const RECORDS: u64 = 4_000;
+pub(crate) const RECORDS: u64 = 4_000;
 
 /// An org with accounts in it, whose pages are small.
-struct Stage {
-    place: Place,
-    server: Server,
+pub(crate) struct Stage {
+    pub(crate) place: Place,
+    pub(crate) server: Server,
 }
 
 impl Stage {
-    fn new(records: u64, more: &[&str]) -> Stage {
+    pub(crate) fn new(records: u64, more: &[&str]) -> Stage {
         let place = Place::new();
         let settings = place.file("org.json", json!({"query-page-rows": 250}).to_string());
         let settings = settings.to_str().unwrap();
         let fixed = ["--settings", settings];
         let server = Server::in_memory(&[&fixed[..], more].concat());
-        let mut text = String::from("Name,Legacy_Id__c,AnnualRevenue,Score__c,Active__c\n");
+        let mut text =
+            String::from("Name,Legacy_Id__c,AnnualRevenue,Score__c,Active__c,Industry\n");
         for row in 1..=records {
-            let _ = writeln!(text, "\"Company {row}, north\",L-{row},{row}0000000,{row}.25,true");
+            let industry = ["Banking", "Energy", ""][row as usize % 3];
+            let _ = writeln!(
+                text,
+                "\"Company {row}, north\",L-{row},{row}0000000,{row}.25,true,{industry}"
+            );
         }
         let source = place.file("accounts.csv", text);
         if records > 0 {
@@ -46,17 +51,17 @@ impl Stage {
         Stage { place, server }
     }
 
-    fn export(&self, more: &[&str]) -> Said {
+    pub(crate) fn export(&self, more: &[&str]) -> Said {
         let fixed = ["export", "--out", "archive", "--json"];
         self.place.run_on(&self.server, &[&fixed[..], more].concat())
     }
 
-    fn archive(&self) -> PathBuf {
+    pub(crate) fn archive(&self) -> PathBuf {
         self.place.path().join("archive")
     }
 
     /// The records of the archive's Parquet files, by the manifest.
-    fn batches(&self) -> Vec<RecordBatch> {
+    pub(crate) fn batches(&self) -> Vec<RecordBatch> {
         let manifest = manifest(&self.archive());
         let mut batches = Vec::new();
         for file in manifest["objects"]
@@ -73,7 +78,7 @@ impl Stage {
         batches
     }
 
-    fn texts(&self, column: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, column: &str) -> Vec<String> {
         let of = |batch: &RecordBatch| -> Vec<String> {
             let column = batch.column_by_name(column).unwrap().as_string::<i32>().clone();
             column.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
@@ -82,23 +87,58 @@ impl Stage {
     }
 
     /// Every account is in the archive once.
-    fn every_record_once(&self, records: u64) {
-        let keys = self.texts("Legacy_Id__c");
-        let expected: BTreeSet<String> = (1..=records).map(|row| format!("L-{row}")).collect();
-        assert_eq!(keys.len() as u64, records, "records are missing or doubled");
-        assert_eq!(keys.into_iter().collect::<BTreeSet<String>>(), expected);
-        let said = self.place.run(&["verify", "archive", "--json"]);
-        assert_eq!(said.code, 0, "{said:?}");
-        assert_eq!(value(&said)["rows"], records);
-        let left: Vec<_> = walk(&self.archive())
-            .into_iter()
-            .filter(|path| path.to_string_lossy().ends_with(".incomplete"))
-            .collect();
-        assert_eq!(left, Vec::<PathBuf>::new());
+    pub(crate) fn every_record_once(&self, records: u64) {
+        let keys: Vec<String> = (1..=records).map(|row| format!("L-{row}")).collect();
+        verified_once(&self.place, &keys);
     }
 }
 
-fn walk(folder: &Path) -> Vec<PathBuf> {
+/// The accounts with these keys are in the archive, each once, and all its
+/// files are whole.
+pub(crate) fn verified_once(place: &Place, keys: &[String]) {
+    let archive = place.path().join("archive");
+    let mut found = keys_of(&archive);
+    found.sort_unstable();
+    let mut expected = keys.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found.len(), expected.len(), "records are missing or doubled");
+    assert_eq!(found, expected);
+    let said = place.run(&["verify", "archive", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(value(&said)["rows"], keys.len());
+    let left: Vec<_> = walk(&archive)
+        .into_iter()
+        .filter(|path| path.to_string_lossy().ends_with(".incomplete"))
+        .collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+/// The keys of all records of an archive of Parquet or packed CSV files.
+fn keys_of(archive: &Path) -> Vec<String> {
+    let manifest = manifest(archive);
+    let files = manifest["objects"].as_array().unwrap().iter();
+    let files = files.flat_map(|object| object["files"].as_array().unwrap().clone());
+    let mut keys = Vec::new();
+    for file in files {
+        let path = archive.join(file["path"].as_str().unwrap());
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            let text = flate2::read::GzDecoder::new(File::open(path).unwrap());
+            let mut reader = csv::Reader::from_reader(text);
+            let at = reader.headers().unwrap().iter().position(|name| name == "Legacy_Id__c");
+            keys.extend(reader.records().map(|record| record.unwrap()[at.unwrap()].to_owned()));
+            continue;
+        }
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+        for batch in reader.build().unwrap() {
+            let batch = batch.unwrap();
+            let column = batch.column_by_name("Legacy_Id__c").unwrap().as_string::<i32>();
+            keys.extend(column.iter().map(|key| key.unwrap().to_owned()));
+        }
+    }
+    keys
+}
+
+pub(crate) fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -107,11 +147,11 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn value(said: &Said) -> Value {
+pub(crate) fn value(said: &Said) -> Value {
     serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
 }
 
-fn manifest(archive: &Path) -> Value {
+pub(crate) fn manifest(archive: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(archive.join("manifest.json")).unwrap()).unwrap()
 }
 
@@ -247,8 +287,8 @@ fn what_does_not_fit_a_decimal_is_3_and_listed() {
     assert!(!said.stderr.contains("1.123456"), "a value in the log");
 }
 
-#[test]
-fn an_export_killed_at_any_moment_goes_on_to_its_end() {
+/// Kills an export of these flags at several moments, and goes on with it.
+pub(crate) fn killed_at_any_moment(more: &[&str]) {
     let moments = [
         ("run_started", 1),
         ("job_created", 1),
@@ -266,13 +306,14 @@ fn an_export_killed_at_any_moment_goes_on_to_its_end() {
             "--object",
             "Account",
             "--fields",
-            "Id,Name,Legacy_Id__c,SystemModstamp",
+            "Id,Name,Legacy_Id__c,Industry,SystemModstamp",
             "--file-size",
             "30000",
             "--progress",
             "json",
             "--json",
         ];
+        let args = [&args[..], more].concat();
         let mut running = Watched::start(stage.place.command_on(&stage.server, &args));
         for _ in 0..times {
             running.wait_for(event);
@@ -285,6 +326,11 @@ fn an_export_killed_at_any_moment_goes_on_to_its_end() {
         let said = stage.place.run_on(&stage.server, &["resume"]);
         assert_eq!(said.code, 0, "there is nothing to go on with: {said:?}");
     }
+}
+
+#[test]
+fn an_export_killed_at_any_moment_goes_on_to_its_end() {
+    killed_at_any_moment(&[]);
 }
 
 #[test]

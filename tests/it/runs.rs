@@ -393,7 +393,7 @@ fn only_what_completed_long_ago_is_pruned() {
 /// The binary with a limit on the size of the files it writes, as a stand-in
 /// for a full disk: a write beyond it fails instead of ending the process.
 #[cfg(unix)]
-fn limited(place: &Place, server: &Server, kilobytes: u64, args: &[&str]) -> Said {
+pub(crate) fn limited(place: &Place, server: &Server, kilobytes: u64, args: &[&str]) -> Said {
     let inner = place.command_on(server, args);
     let mut outer = std::process::Command::new("sh");
     // `ulimit -f` counts blocks of 512 bytes.

@@ -209,21 +209,18 @@ impl Context {
     /// # Errors
     /// When the system gives no threads.
     pub(super) fn runtime(&self) -> Result<tokio::runtime::Runtime, CliError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (asynchronous, cpu) = pools(cores);
-        // Fails only when the pool is there already, which is as good.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(cpu)
-            .thread_name(|index| format!("cpu-{index}"))
-            .build_global();
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(asynchronous)
-            .thread_name("async")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                CliError::repair("threads", "the system gives no threads").caused_by(&error)
-            })
+        let (asynchronous, cpu) = pools(cores());
+        start(asynchronous, cpu)
+    }
+
+    /// The runtime of a command whose work is nearly all on rayon's threads:
+    /// they are as many as there are cores.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(super) fn cpu_runtime(&self) -> Result<tokio::runtime::Runtime, CliError> {
+        let (asynchronous, _) = pools(cores());
+        start(asynchronous, cores())
     }
 
     /// Asks a question that is answered with yes or no, and says which;
@@ -318,6 +315,26 @@ impl Context {
         };
         let _ = above_bars(|| io::stderr().write_all(text.as_bytes()));
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn start(asynchronous: usize, cpu: usize) -> Result<tokio::runtime::Runtime, CliError> {
+    // Fails only when the pool is there already, which is as good.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(cpu)
+        .thread_name(|index| format!("cpu-{index}"))
+        .build_global();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(asynchronous)
+        .thread_name("async")
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            CliError::repair("threads", "the system gives no threads").caused_by(&error)
+        })
 }
 
 /// Threads for asynchronous work and for CPU work: sockets and timers need

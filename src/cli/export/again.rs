@@ -25,7 +25,7 @@ pub(in crate::cli) fn resume(
         return Ok(done);
     }
     let context = &as_it_began(context, &open);
-    let runtime = context.runtime()?;
+    let runtime = context.cpu_runtime()?;
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {

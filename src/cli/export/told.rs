@@ -222,6 +222,7 @@ fn told_object(object: ObjectEnd) -> ExportedObject {
         unfit_values: object.unfit_values,
         counted: object.counted.map(|counted| (counted.before, counted.after)),
         count_verdict: object.count_verdict.map(|verdict| verdict.as_str().to_owned()),
+        evolved: object.evolved,
         jobs: object.jobs,
     }
 }

@@ -230,6 +230,8 @@ pub(crate) struct FieldDef {
     pub compound_field_name: Option<String>,
     /// Kept by the store and seen by nobody (`IsDeleted` of User).
     pub hidden: bool,
+    /// It is there, but the user may not see it.
+    pub no_access: bool,
 }
 
 impl FieldDef {

@@ -47,6 +47,9 @@ pub(super) struct ObjectDocument {
     /// Not of describe: system fields the real object lacks.
     #[serde(default)]
     hidden: Vec<String>,
+    /// Not of describe: fields that the user may not see.
+    #[serde(default)]
+    no_access: Vec<String>,
     #[serde(skip)]
     origin: String,
 }
@@ -194,7 +197,9 @@ fn object(document: &ObjectDocument, key_prefix: String) -> Result<ObjectDef, Ca
         }
     }
     for field in &mut fields {
-        field.hidden = document.hidden.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+        let names = |list: &[String]| list.iter().any(|n| n.eq_ignore_ascii_case(&field.name));
+        field.no_access = names(&document.no_access);
+        field.hidden = field.no_access || names(&document.hidden);
     }
     fields.sort_by_key(rank);
     if fields.iter().filter(|field| field.name_field).count() > 1 {
@@ -365,6 +370,7 @@ fn field(source: &FieldDocument, system: Option<&FieldDef>) -> FieldDef {
         default_value,
         compound_field_name: source.compound_field_name.clone(),
         hidden: false,
+        no_access: false,
         kind,
     }
 }

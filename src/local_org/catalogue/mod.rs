@@ -22,7 +22,7 @@ pub(crate) use object::ObjectDef;
 pub(crate) const MASTER_RECORD_TYPE: &str = "012000000000000AAA";
 
 /// The built-in definitions, in the order in which the object list shows them.
-const STANDARD: [(&str, &str); 15] = [
+const STANDARD: [(&str, &str); 17] = [
     ("Account", include_str!("standard/Account.json")),
     ("Campaign", include_str!("standard/Campaign.json")),
     ("CampaignMember", include_str!("standard/CampaignMember.json")),
@@ -34,6 +34,8 @@ const STANDARD: [(&str, &str); 15] = [
     ("Lead", include_str!("standard/Lead.json")),
     ("Opportunity", include_str!("standard/Opportunity.json")),
     ("Organization", include_str!("standard/Organization.json")),
+    ("PermissionSet", include_str!("standard/PermissionSet.json")),
+    ("PermissionSetAssignment", include_str!("standard/PermissionSetAssignment.json")),
     ("Profile", include_str!("standard/Profile.json")),
     ("RecordType", include_str!("standard/RecordType.json")),
     ("Task", include_str!("standard/Task.json")),

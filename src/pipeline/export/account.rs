@@ -33,6 +33,8 @@ pub struct ObjectEnd {
     pub counted: Option<Counted>,
     /// How that compares.
     pub count_verdict: Option<CountVerdict>,
+    /// How its columns differ from those it had in the archive.
+    pub evolved: Vec<String>,
     /// Its query jobs.
     pub jobs: Vec<String>,
 }
@@ -60,6 +62,12 @@ pub(super) struct About {
     pub(super) description: ObjectDescription,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) counted_before: Option<u64>,
+    #[serde(default)]
+    pub(super) whole: bool,
+    #[serde(default)]
+    pub(super) filter: Option<String>,
+    #[serde(default)]
+    pub(super) since: Option<String>,
 }
 
 /// What is found at the end of an object.
@@ -67,6 +75,10 @@ pub(super) struct About {
 pub(super) struct AtEnd {
     pub(super) counted: Option<Counted>,
     pub(super) count_verdict: Option<CountVerdict>,
+    #[serde(default)]
+    pub(super) evolved: Vec<String>,
+    #[serde(default)]
+    pub(super) hidden_fields: Option<Vec<String>>,
 }
 
 pub(super) fn facts_of(file: &ExportFile) -> Result<FileFacts, ExportRunError> {
@@ -108,6 +120,7 @@ pub(super) fn objects_of(ledger: &Ledger) -> Result<Vec<ObjectEnd>, LedgerError>
             unfit_values: mine().map(|file| file.unfit).sum(),
             counted: end.as_ref().and_then(|end| end.counted),
             count_verdict: end.as_ref().and_then(|end| end.count_verdict),
+            evolved: end.as_ref().map(|end| end.evolved.clone()).unwrap_or_default(),
             jobs: parts
                 .iter()
                 .filter(|part| part.object == object.number)

@@ -52,15 +52,17 @@ pub(super) async fn compare(
     query: &str,
     counted: Counted,
     rows: u64,
+    changed_by: Option<&str>,
     since: jiff::Timestamp,
 ) -> Result<CountVerdict, CallError> {
     if counted.before == rows && counted.after == rows {
         return Ok(CountVerdict::Equal);
     }
     let Some(counting) = soql::counting(query) else { return Ok(CountVerdict::Different) };
+    let Some(field) = changed_by else { return Ok(CountVerdict::Different) };
     // Deleting a record changes it, too. Clocks may differ by a little.
     let since = since - jiff::SignedDuration::from_mins(2);
-    let changed = soql::restricted(&counting, &format!("SystemModstamp >= {since:.0}"));
+    let changed = soql::restricted(&counting, &format!("{field} >= {since:.0}"));
     let changed = count_by(org, &changed, true).await?;
     Ok(if changed > 0 { CountVerdict::Explained } else { CountVerdict::Different })
 }

@@ -9,8 +9,11 @@ use super::account::{About, AtEnd, facts_of};
 use super::run::{Work, blocking};
 use super::write::unfit_name;
 use super::{ExportRunError, UNFIT_FILE};
+use crate::exporter::ExportError;
 use crate::exporter::column::Column;
-use crate::exporter::manifest::{self, LeftOut, Manifest, ManifestObject, ManifestOrg};
+use crate::exporter::manifest::{
+    self, LeftOut, Manifest, ManifestObject, ManifestOrg, ManifestRun,
+};
 use crate::exporter::output::FileFacts;
 use crate::ledger::{ExportFile, ExportPart, Ledger};
 use crate::rows::private_file;
@@ -36,18 +39,28 @@ impl Work {
             let facts: Vec<FileFacts> =
                 mine.iter().map(|file| facts_of(file)).collect::<Result<_, _>>()?;
             let own = |part: &&ExportPart| part.object == object.number;
+            // The org's clock when the first job of it began; of what no job
+            // exported, ours.
+            let watermark = parts.iter().filter(own).filter_map(|part| part.created.clone()).min();
             told.push(ManifestObject {
                 jobs: parts.iter().filter(own).filter_map(|part| part.job_id.clone()).collect(),
                 by_rest: parts.iter().filter(own).any(|part| part.job_id.is_none()),
                 rows_by_jobs: parts.iter().filter(own).filter_map(|part| part.records).sum(),
-                watermark: Some(format!("{:.3}", self.run.started_at)),
+                watermark: watermark.or_else(|| Some(format!("{:.3}", self.run.started_at))),
+                run_id: Some(self.run.id.clone()),
+                whole: about.whole,
+                filter: about.filter,
+                since: about.since,
+                evolved: end.evolved,
+                hidden_fields: end.hidden_fields,
+                compacted: Vec::new(),
                 columns: columns.iter().map(Into::into).collect(),
                 left_out: about.left_out,
                 rows: facts.iter().map(|file| file.rows).sum(),
                 counted: end.counted,
                 unfit_values: mine.iter().map(|file| file.unfit).sum(),
                 files: facts,
-                description: Some(format!("{}/describe.json", object.folder)),
+                description: Some(self.description_path(&object.folder)),
                 deleted: object.all_records,
                 object: object.object,
                 folder: object.folder,
@@ -55,17 +68,33 @@ impl Work {
             });
         }
         let org = &self.run.org;
-        let not_exported: Vec<LeftOut> = self
-            .run
-            .settings
-            .get("not_exported")
-            .cloned()
-            .and_then(|list| serde_json::from_value(list).ok())
-            .unwrap_or_default();
+        let kept = |name: &str| self.run.settings.get(name).cloned().unwrap_or_default();
+        let not_exported: Vec<LeftOut> =
+            serde_json::from_value(kept("not_exported")).unwrap_or_default();
+        let run = ManifestRun {
+            run_id: self.run.id.clone(),
+            written_by: concat!("bulkhaul ", env!("CARGO_PKG_VERSION")).to_owned(),
+            api_version: self.run.api_version.clone(),
+            username: org.username.clone(),
+            user_sees: serde_json::from_value(kept("user_sees")).unwrap_or_default(),
+            started_at: format!("{:.3}", self.run.started_at),
+            finished_at: format!("{:.3}", Timestamp::now()),
+        };
+        let earlier = match Manifest::read(&self.request.out) {
+            Ok(earlier) if self.request.append => Some(earlier),
+            Err(error) if self.request.append && !is_missing(&error) => return Err(error.into()),
+            _ => None,
+        };
+        let (mut runs, mut objects, leftovers) = match earlier {
+            Some(earlier) => (earlier.runs, earlier.objects, earlier.leftovers),
+            None => Default::default(),
+        };
+        runs.push(run.clone());
+        objects.extend(told);
         let manifest = Manifest {
             manifest_version: manifest::VERSION,
-            written_by: concat!("bulkhaul ", env!("CARGO_PKG_VERSION")).to_owned(),
-            run_id: self.run.id.clone(),
+            written_by: run.written_by,
+            run_id: run.run_id,
             org: ManifestOrg {
                 id: org.id.clone(),
                 name: org.name.clone(),
@@ -73,13 +102,16 @@ impl Work {
                 username: org.username.clone(),
                 production: org.production,
             },
-            api_version: self.run.api_version.clone(),
-            started_at: format!("{:.3}", self.run.started_at),
-            finished_at: format!("{:.3}", Timestamp::now()),
+            api_version: run.api_version,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            runs,
             format: self.request.output.format,
             options: self.request.output,
-            objects: told,
+            partition_by: self.request.partition.clone(),
+            objects,
             not_exported,
+            leftovers,
         };
         let archive = self.request.out.clone();
         blocking(move || Ok(manifest.write(&archive)?)).await?;
@@ -118,4 +150,8 @@ impl Work {
         }
         Ok(())
     }
+}
+
+fn is_missing(error: &ExportError) -> bool {
+    matches!(error, ExportError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }

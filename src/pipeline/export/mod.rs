@@ -12,10 +12,12 @@
 //! records are written; a run that died fetches again what no whole file
 //! holds, by the same locators, which stay good as long as the job exists.
 //!
-//! Disk: `lanes` pages wait at most. Memory: a few blocks of 1 MiB a core and
-//! the encoded row group of one file (I6).
+//! Disk: twice `lanes` pages are under way or wait, and two are being written.
+//! Memory: a few blocks of 1 MiB a core and the encoded row group of one file;
+//! with a partition, 128 MiB of row groups (I6).
 
 mod account;
+mod columns;
 mod counts;
 mod error;
 mod manifest;
@@ -25,7 +27,11 @@ mod part;
 mod prepare;
 mod rest;
 mod run;
+mod since;
 mod soql;
+mod split;
+mod transfer;
+mod visibility;
 mod write;
 
 pub use account::{ExportEnd, ObjectEnd, look_at_export};
@@ -36,6 +42,8 @@ pub use prepare::{
     ExportRefusal, ExportRequest, ExportTarget, PreparedExport, PreparedObject, prepare_export,
 };
 pub use run::export;
+pub use since::{NoInstant, Since};
+pub use split::{MOST_PARTS, Split};
 
 /// Folder of the pages that are under way, in the run's folder.
 const PAGE_FOLDER: &str = "pages";

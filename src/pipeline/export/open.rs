@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::account::objects_of;
 use super::run::Work;
+use super::transfer::remove_files_but;
 use super::{ExportEnd, ExportRequest, ExportRunError, ObjectEnd};
 use crate::domain::{Event, SharedSink};
 use crate::ledger::{Ledger, LedgerError, RunEnd, RunStatus, SharedLedger, StoredRun};
@@ -75,6 +76,14 @@ impl OpenExport {
             // What has ended can't be aborted, and what is gone not deleted.
             let _ = org.abort_query_job(&job).await;
             let _ = org.delete_query_job(&job).await;
+        }
+        if self.request.append {
+            // What it added to an archive that is whole without it.
+            for object in self.ledger.export_objects()? {
+                let stem = format!("{}-", self.stored.run.id);
+                remove_files_but(&self.request.out, &object.folder, &stem, &[])
+                    .map_err(|(path, source)| ExportRunError::Io { path, source })?;
+            }
         }
         self.ledger.abort_run(Timestamp::now())?;
         let end = RunEnd { status: RunStatus::Completed, exit_code: 3, at: Timestamp::now() };

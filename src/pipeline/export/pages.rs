@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ExportRunError;
 use super::run::Work;
 use crate::domain::{Event, SharedSink};
-use crate::exporter::page::Page;
+use crate::exporter::page::{Page, count_lines};
 use crate::ledger::SharedLedger;
 use crate::pipeline::folder::private_target;
 use crate::salesforce::{CallError, Org, ResultPage};
@@ -161,7 +161,7 @@ pub(super) async fn fetch(
     most: Option<u64>,
     path: &Path,
     events: &SharedSink,
-) -> Result<(ResultPage, u64), ExportRunError> {
+) -> Result<ResultPage, ExportRunError> {
     let mut times = 0;
     loop {
         times += 1;
@@ -174,7 +174,7 @@ pub(super) async fn fetch(
             (Ok(found), Some(told)) if found != told => {
                 format!("it has {found} records where the org says {told}")
             }
-            (Ok(found), _) => return Ok((page, found)),
+            (Ok(_), _) => return Ok(page),
             (Err(ExportRunError::Export(error)), _) if !is_local(&error) => {
                 crate::domain::error_chain(&error)
             }
@@ -201,10 +201,16 @@ fn is_local(error: &crate::exporter::ExportError) -> bool {
 async fn counted(path: &Path) -> Result<u64, ExportRunError> {
     let path: PathBuf = path.to_owned();
     let count = move || {
-        let file = std::fs::File::open(&path).map_err(|source| {
-            crate::exporter::ExportError::Io { path: path.clone(), action: "read", source }
-        })?;
-        Page::count_in(file, &path)
+        let failed = |source| crate::exporter::ExportError::Io {
+            path: path.clone(),
+            action: "read",
+            source,
+        };
+        let open = || std::fs::File::open(&path).map_err(failed);
+        match count_lines(open()?).map_err(failed)? {
+            Some(records) => Ok(records),
+            None => Page::count_in(open()?, &path),
+        }
     };
     match tokio::task::spawn_blocking(count).await {
         Ok(counted) => Ok(counted?),

@@ -10,12 +10,15 @@ use std::time::Duration;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
+use super::since::{Earlier, Since};
 use super::soql;
-use crate::domain::nearest;
-use crate::domain::{Field, ObjectDescription};
+use super::split::{self, Split};
+use super::visibility;
+use crate::domain::{Field, FieldType, ObjectDescription, nearest};
 use crate::exporter::column::{TypeOptions, is_exportable, type_word};
-use crate::exporter::manifest::{self, LeftOut};
+use crate::exporter::manifest::{self, LeftOut, UserSees};
 use crate::exporter::output::OutputOptions;
+use crate::exporter::partition::{Partition, PartitionBy};
 use crate::salesforce::{CallError, Org};
 
 /// Objects that are exported at most in one run.
@@ -49,6 +52,21 @@ pub struct ExportRequest {
     pub types: TypeOptions,
     /// How files are made.
     pub output: OutputOptions,
+    /// How they are spread over folders.
+    #[serde(default)]
+    pub partition: Option<Partition>,
+    /// Whether the archive that is there gets more.
+    #[serde(default)]
+    pub append: bool,
+    /// Only records changed since then.
+    #[serde(default)]
+    pub since: Option<Since>,
+    /// By how much an increment reaches back behind the last export.
+    #[serde(default)]
+    pub lookback: Duration,
+    /// Into how many query jobs an object is split; one without it.
+    #[serde(default)]
+    pub split: Option<Split>,
     /// Pages fetched at a time.
     pub lanes: usize,
     /// Records of a page at most; the org's own number without it.
@@ -91,6 +109,15 @@ pub struct PreparedObject {
     pub description: ObjectDescription,
     /// Fields left out, and why.
     pub left_out: Vec<LeftOut>,
+    /// Whether it is the object by its fields with no limit, not a query of the
+    /// user's own.
+    pub whole: bool,
+    /// The user's condition.
+    pub filter: Option<String>,
+    /// Of an increment: from when on its records are.
+    pub since: Option<String>,
+    /// The queries of its parts.
+    pub parts: Vec<String>,
 }
 
 /// An export, ready to begin.
@@ -104,6 +131,10 @@ pub struct PreparedExport {
     pub objects: Vec<PreparedObject>,
     /// Objects of `all_objects` that can't be exported, and why.
     pub not_exported: Vec<LeftOut>,
+    /// What the user may see.
+    pub user_sees: UserSees,
+    /// What a person should know before it begins.
+    pub notes: Vec<String>,
 }
 
 /// Why an export doesn't begin. Nothing was made.
@@ -149,6 +180,7 @@ pub async fn prepare_export(
     org: Org,
 ) -> Result<PreparedExport, ExportRefusal> {
     check_place(&request)?;
+    let earlier = Earlier::open(&request, &org.identity().org_id)?;
     let mut targets = request.targets.clone();
     let mut not_exported = Vec::new();
     if request.all_objects {
@@ -167,7 +199,7 @@ pub async fn prepare_export(
         )]));
     }
     let mut described: BTreeMap<String, ObjectDescription> = BTreeMap::new();
-    let (mut objects, mut problems) = (Vec::new(), Vec::new());
+    let (mut objects, mut problems, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for target in &targets {
         let of_query = target.soql.as_deref().map(soql::object_of);
         let Some(name) = of_query.unwrap_or_else(|| target.object.clone()) else {
@@ -196,7 +228,7 @@ pub async fn prepare_export(
             }
             continue;
         }
-        match object(&request, target, description) {
+        match object(&request, target, description, &earlier, &mut notes) {
             Ok(object) => objects.push(object),
             Err(more) => problems.extend(more),
         }
@@ -208,7 +240,14 @@ pub async fn prepare_export(
         return Err(ExportRefusal::Problems(problems));
     }
     name_folders(&mut objects);
-    Ok(PreparedExport { request, org, objects, not_exported })
+    if let Some(split) = request.split {
+        for object in &mut objects {
+            object.parts = split::parts(&org, &object.soql, object.all_records, split).await?;
+        }
+    }
+    let user_sees = visibility::user_sees(&org).await;
+    notes.extend(visibility::notes(user_sees, objects.iter().map(|object| object.object.as_str())));
+    Ok(PreparedExport { request, org, objects, not_exported, user_sees, notes })
 }
 
 /// The objects of `--all-objects` by their names.
@@ -252,9 +291,11 @@ fn object(
     request: &ExportRequest,
     target: &ExportTarget,
     description: &ObjectDescription,
+    earlier: &Earlier,
+    notes: &mut Vec<String>,
 ) -> Result<PreparedObject, Vec<String>> {
     let name = &description.name;
-    let mut left_out = Vec::new();
+    let (mut left_out, mut since) = (Vec::new(), None);
     let mut all_records = request.deleted;
     let soql = if let Some(soql) = &target.soql {
         soql.trim().trim_end_matches(';').to_owned()
@@ -276,6 +317,13 @@ fn object(
             all_records = true;
             conditions.push("IsDeleted = false".to_owned());
         }
+        let bound =
+            earlier.bound(request, description, target.filter.as_deref()).map_err(|e| vec![e])?;
+        notes.extend(bound.notes);
+        if let Some((condition, at)) = bound.from {
+            conditions.push(condition);
+            since = Some(at);
+        }
         let mut soql = format!("SELECT {} FROM {name}", fields.join(", "));
         // Writing into memory can't fail.
         let _ = match conditions.as_slice() {
@@ -288,14 +336,42 @@ fn object(
         }
         soql
     };
+    if let Some(partition) = &request.partition {
+        check_partition(partition, &soql, description)?;
+    }
     Ok(PreparedObject {
         object: name.clone(),
         folder: name.clone(),
+        parts: vec![soql.clone()],
         soql,
         all_records,
         description: description.clone(),
         left_out,
+        whole: target.soql.is_none() && target.limit.is_none(),
+        filter: target.filter.clone(),
+        since,
     })
+}
+
+/// Whether folders can be made by this field of what is selected.
+fn check_partition(
+    partition: &Partition,
+    query: &str,
+    description: &ObjectDescription,
+) -> Result<(), Vec<String>> {
+    let (name, object) = (&partition.field, &description.name);
+    if !soql::selected(query).iter().any(|column| column.eq_ignore_ascii_case(name)) {
+        return Err(vec![format!(
+            "--partition-by {partition}: {object} is exported without {name}"
+        )]);
+    }
+    let dated = description
+        .field_ignoring_case(name)
+        .is_none_or(|field| matches!(field.field_type, FieldType::Date | FieldType::DateTime));
+    if partition.by != PartitionBy::Value && !dated {
+        return Err(vec![format!("--partition-by {partition}: {object}.{name} is no date")]);
+    }
+    Ok(())
 }
 
 fn all_fields(
@@ -381,7 +457,7 @@ fn check_place(request: &ExportRequest) -> Result<(), ExportRefusal> {
         return Ok(());
     }
     let archive = path.join(manifest::FILE_NAME).is_file();
-    if archive && request.overwrite {
+    if archive && (request.overwrite || request.append) {
         return Ok(());
     }
     Err(ExportRefusal::Exists { path: path.clone(), archive })
@@ -404,7 +480,12 @@ pub(super) fn clear_place(path: &Path) -> io::Result<()> {
                 _ => {}
             }
         }
-        // Only if nothing of somebody else's is in it.
+        // Only if nothing of somebody else's is in them.
+        for file in &object.files {
+            if let Some(folder) = path.join(&file.path).parent() {
+                let _ = std::fs::remove_dir(folder);
+            }
+        }
         let _ = std::fs::remove_dir(path.join(&object.folder));
     }
     Ok(())

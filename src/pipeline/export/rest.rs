@@ -27,7 +27,7 @@ impl Work {
         let names = soql::selected(&object.soql);
         let mut pages = self.org.query(&part.soql, scope);
         let path = self.page_folder().join(format!("rest-{}-{}.csv", part.object, part.part));
-        let (mut writer, mut number, mut found, mut last) = (None, 0, 0, 0);
+        let (mut writer, mut number, mut found) = (None, 0, 0);
         while let Some(page) = pages.next_page().await? {
             if self.stop.is_asked() {
                 return Err(ExportRunError::Stopped);
@@ -43,27 +43,22 @@ impl Work {
             .await?;
             let mut at_work = match writer.take() {
                 Some(writer) => writer,
-                None => self.writer(object, about, part, &path, 0).await?,
+                None => self.writer(object, about, part, &path, (0, 0, (0, 0))).await?,
             };
-            let (ledger, source) = (self.ledger.clone(), path.clone());
-            let (at_work, written) = blocking(move || {
-                let written = at_work.page(ledger.blocking(), number, &source, 0)?;
-                Ok((at_work, written))
-            })
-            .await?;
-            writer = Some(at_work);
-            last = written;
-            found += written;
+            let source = path.clone();
+            writer = Some(
+                blocking(move || {
+                    at_work.page(number, &source, 0)?;
+                    Ok(at_work)
+                })
+                .await?,
+            );
+            found += page.records.len() as u64;
             number += 1;
             self.events.announce(Event::ReadProgress { bytes: 0, rows: found });
         }
         if let Some(mut at_work) = writer {
-            let ledger = self.ledger.clone();
-            blocking(move || {
-                at_work.begin()?;
-                at_work.end_file(ledger.blocking(), number.saturating_sub(1), last)
-            })
-            .await?;
+            blocking(move || at_work.finish(true)).await?;
         }
         let _ = std::fs::remove_file(&path);
         part.records = Some(found);

@@ -9,15 +9,24 @@ use super::account::{About, AtEnd, objects_of, rows_of};
 use super::counts::{self, CountVerdict};
 use super::part::refused_by_bulk;
 use super::prepare::{ExportRequest, PreparedExport, clear_place};
+use super::since::{changed_field, evolution, last_of};
+use super::visibility::hidden_fields;
 use super::{ExportEnd, ExportRunError, PAGE_FOLDER};
 use crate::domain::{Event, Reason, SharedSink, Tally, verdict};
-use crate::exporter::manifest::{Counted, write_json};
+use crate::exporter::column::Column;
+use crate::exporter::lock::ArchiveLock;
+use crate::exporter::manifest::{Counted, Manifest, ManifestColumn, write_json};
 use crate::ledger::{
     ExportObject, ExportPart, Ledger, OrgRecord, PartState, RunEnd, RunRecord, RunStatus,
     SharedLedger,
 };
 use crate::pipeline::{RunFolder, Stop, StopReason};
+use crate::rows::private_folder;
 use crate::salesforce::Org;
+
+/// Query jobs that the org may work on beside the one whose results are fetched:
+/// of these it works on several at a time, and results stay for days.
+const AHEAD: usize = 4;
 
 /// Begins an export.
 ///
@@ -31,7 +40,8 @@ pub async fn export(
     events: SharedSink,
     stop: Stop,
 ) -> Result<ExportEnd, ExportRunError> {
-    let PreparedExport { request, org, objects: prepared, not_exported } = prepared;
+    let PreparedExport { request, org, objects: prepared, not_exported, user_sees, notes } =
+        prepared;
     let identity = org.identity();
     let started = Timestamp::now();
     let run = RunRecord {
@@ -41,6 +51,8 @@ pub async fn export(
             "request": serde_json::to_value(&request).unwrap_or_default(),
             "command": command,
             "not_exported": not_exported,
+            "user_sees": user_sees,
+            "notes": notes,
         }),
         org: OrgRecord {
             id: identity.org_id.clone(),
@@ -75,16 +87,23 @@ pub async fn export(
         } else {
             None
         };
-        let about =
-            About { description: object.description, left_out: object.left_out, counted_before };
-        parts.push(ExportPart {
+        let about = About {
+            description: object.description,
+            left_out: object.left_out,
+            counted_before,
+            whole: object.whole,
+            filter: object.filter,
+            since: object.since,
+        };
+        parts.extend(object.parts.into_iter().zip(1..).map(|(soql, part)| ExportPart {
             object: number,
-            part: 1,
-            soql: object.soql.clone(),
+            part,
+            soql,
             job_id: None,
             state: PartState::Planned,
             records: None,
-        });
+            created: None,
+        }));
         objects.push(ExportObject {
             number,
             object: object.object,
@@ -143,6 +162,7 @@ impl Work {
     pub(super) async fn all(&self) -> Result<(), ExportRunError> {
         self.make_folder(&self.request.out)?;
         self.make_folder(&self.page_folder())?;
+        let _lock = ArchiveLock::take(&self.request.out)?;
         let objects = self.ledger.run(Ledger::export_objects).await?;
         for object in objects.iter().filter(|object| object.end.is_none()) {
             if self.stop.is_asked() {
@@ -154,14 +174,7 @@ impl Work {
     }
 
     fn make_folder(&self, path: &Path) -> Result<(), ExportRunError> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::DirBuilderExt as _;
-            builder.mode(0o700);
-        }
-        builder.create(path).map_err(|source| ExportRunError::Io { path: path.to_owned(), source })
+        private_folder(path).map_err(|source| ExportRunError::Io { path: path.to_owned(), source })
     }
 
     pub(super) fn page_folder(&self) -> PathBuf {
@@ -175,6 +188,7 @@ impl Work {
         let number = object.number;
         let parts = self.ledger.run(Ledger::export_parts).await?;
         for part in parts.into_iter().filter(|part| part.object == number) {
+            self.create_ahead(&part).await?;
             self.part(object, &about, part).await?;
         }
         let files = self.ledger.run(Ledger::export_files).await?;
@@ -184,17 +198,74 @@ impl Work {
                 let after = counts::count(&self.org, &object.soql, object.all_records).await?;
                 let counted = Counted { before, after: after.unwrap_or(before) };
                 let since = self.run.started_at;
+                let changed_by = changed_field(&about.description);
                 let verdict =
-                    counts::compare(&self.org, &object.soql, counted, rows, since).await?;
+                    counts::compare(&self.org, &object.soql, counted, rows, changed_by, since)
+                        .await?;
                 (Some(counted), Some(verdict))
             }
             _ => (None, None),
         };
-        let path = self.request.out.join(&object.folder).join("describe.json");
+        let path = self.request.out.join(self.description_path(&object.folder));
         write_json(&path, &serde_json::to_value(&about.description).unwrap_or_default())?;
-        let end = serde_json::to_value(AtEnd { counted, count_verdict }).unwrap_or_default();
+        let evolved = self.evolution(number, &about).await?;
+        let hidden_fields = hidden_fields(&self.org, &about.description).await;
+        let end = AtEnd { counted, count_verdict, evolved, hidden_fields };
+        let end = serde_json::to_value(end).unwrap_or_default();
         self.ledger.run(move |ledger| ledger.export_object_done(number, &end)).await?;
         Ok(())
+    }
+
+    /// Creates the query jobs of the parts that come next, so that the org works
+    /// on them while the results of this one are fetched.
+    async fn create_ahead(&self, current: &ExportPart) -> Result<(), ExportRunError> {
+        let parts = self.ledger.run(Ledger::export_parts).await?;
+        let at = |part: &ExportPart| (part.object, part.part);
+        let from = parts.iter().position(|part| at(part) == at(current)).unwrap_or(0);
+        for mut part in parts.into_iter().skip(from + 1).take(AHEAD) {
+            if part.state != PartState::Planned || self.stop.is_asked() {
+                continue;
+            }
+            match self.create(&mut part).await {
+                Ok(()) => {}
+                // It is told when its turn comes.
+                Err(ExportRunError::Call(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of an object's description, relative to the archive.
+    pub(super) fn description_path(&self, folder: &str) -> String {
+        if self.request.append {
+            format!("{folder}/describe-{}.json", self.run.id)
+        } else {
+            format!("{folder}/describe.json")
+        }
+    }
+
+    /// How an object's columns differ from those it had in the archive.
+    async fn evolution(&self, number: u32, about: &About) -> Result<Vec<String>, ExportRunError> {
+        if !self.request.append || !about.whole {
+            return Ok(Vec::new());
+        }
+        let Ok(manifest) = Manifest::read(&self.request.out) else { return Ok(Vec::new()) };
+        let object = about.description.name.as_str();
+        let Some(last) = last_of(&manifest, object) else { return Ok(Vec::new()) };
+        let objects = self.ledger.run(Ledger::export_objects).await?;
+        let columns = objects.into_iter().find(|known| known.number == number);
+        let Some(columns) = columns.and_then(|known| known.columns) else {
+            return Ok(Vec::new());
+        };
+        let columns: Vec<Column> = serde_json::from_value(columns)
+            .map_err(|source| ExportRunError::Settings { what: "columns", source })?;
+        let columns: Vec<ManifestColumn> = columns.iter().map(Into::into).collect();
+        let told = evolution(&last.columns, &columns);
+        for what in &told {
+            self.events.announce(Event::Note { text: format!("{object}: {what}") });
+        }
+        Ok(told)
     }
 
     /// The end of the run, whatever it is.

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Instant;
 
 use play::Counts;
+pub(crate) use scenario::Draw;
 use scenario::Scenario;
 
 /// Seeds that `cargo test` plays, and how many are played side by side: they

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::rows::TemporaryFolder;
+use super::TemporaryFolder;
 
 /// Bytes gathered before they are written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -17,19 +17,19 @@ const HEAD_BYTES: usize = 20;
 
 /// The temporary files.
 #[derive(Debug)]
-pub(super) struct Spills {
+pub(crate) struct Spills {
     folder: TemporaryFolder,
     next: u64,
 }
 
 impl Spills {
     /// Makes their folder anew.
-    pub(super) fn create(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         Ok(Spills { folder: TemporaryFolder::create(folder)?, next: 0 })
     }
 
     /// Begins a file.
-    pub(super) fn begin(&mut self) -> io::Result<SpillWriter> {
+    pub(crate) fn begin(&mut self) -> io::Result<SpillWriter> {
         self.next += 1;
         let path = self.folder.path().join(format!("{:06}.run", self.next));
         let mut options = OpenOptions::new();
@@ -46,20 +46,20 @@ impl Spills {
 
 /// A record as it stood in the source, with its line end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Record<'a> {
-    pub(super) key: u64,
-    pub(super) row: u64,
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Record<'a> {
+    pub(crate) key: u64,
+    pub(crate) row: u64,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// Writes records to a temporary file.
-pub(super) struct SpillWriter {
+pub(crate) struct SpillWriter {
     out: BufWriter<File>,
     spill: Spill,
 }
 
 impl SpillWriter {
-    pub(super) fn push(&mut self, record: Record<'_>) -> io::Result<()> {
+    pub(crate) fn push(&mut self, record: Record<'_>) -> io::Result<()> {
         let length = u32::try_from(record.bytes.len()).map_err(io::Error::other)?;
         let mut head = [0u8; HEAD_BYTES];
         head[..8].copy_from_slice(&record.key.to_le_bytes());
@@ -71,7 +71,7 @@ impl SpillWriter {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Spill> {
+    pub(crate) fn finish(mut self) -> io::Result<Spill> {
         self.out.flush()?;
         Ok(self.spill)
     }
@@ -79,7 +79,7 @@ impl SpillWriter {
 
 /// A temporary file of records.
 #[derive(Debug)]
-pub(super) struct Spill {
+pub(crate) struct Spill {
     path: PathBuf,
     records: u64,
 }
@@ -87,7 +87,7 @@ pub(super) struct Spill {
 impl Spill {
     /// Reads it from the start, `buffer` bytes at a time; it is removed when
     /// the reader is dropped.
-    pub(super) fn read(self, buffer: usize) -> io::Result<SpillReader> {
+    pub(crate) fn read(self, buffer: usize) -> io::Result<SpillReader> {
         let file = BufReader::with_capacity(buffer, File::open(&self.path)?);
         let mut reader = SpillReader {
             file,
@@ -105,7 +105,7 @@ impl Spill {
 
 /// Reads records, of which one is at hand.
 #[derive(Debug)]
-pub(super) struct SpillReader {
+pub(crate) struct SpillReader {
     file: BufReader<File>,
     path: PathBuf,
     left: u64,
@@ -117,13 +117,13 @@ pub(super) struct SpillReader {
 
 impl SpillReader {
     /// The record at hand.
-    pub(super) fn record(&self) -> Option<Record<'_>> {
+    pub(crate) fn record(&self) -> Option<Record<'_>> {
         let record = Record { key: self.key, row: self.row, bytes: &self.bytes };
         self.has_record.then_some(record)
     }
 
     /// Goes on to the next record. Whether there is one.
-    pub(super) fn advance(&mut self) -> io::Result<bool> {
+    pub(crate) fn advance(&mut self) -> io::Result<bool> {
         self.has_record = self.left > 0;
         if !self.has_record {
             return Ok(false);
@@ -152,16 +152,16 @@ impl Drop for SpillReader {
 }
 
 /// Records set aside in the order in which they come; no file without one.
-pub(super) struct SetAside {
+pub(crate) struct SetAside {
     writer: Option<SpillWriter>,
 }
 
 impl SetAside {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         SetAside { writer: None }
     }
 
-    pub(super) fn push(&mut self, spills: &mut Spills, record: Record<'_>) -> io::Result<()> {
+    pub(crate) fn push(&mut self, spills: &mut Spills, record: Record<'_>) -> io::Result<()> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => none.insert(spills.begin()?),
@@ -169,16 +169,7 @@ impl SetAside {
         writer.push(record)
     }
 
-    pub(super) fn read(self, buffer: usize) -> io::Result<Option<SpillReader>> {
+    pub(crate) fn read(self, buffer: usize) -> io::Result<Option<SpillReader>> {
         self.writer.map(|writer| writer.finish()?.read(buffer)).transpose()
     }
-}
-
-/// Makes the names in a folder survive a power cut.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
 }

@@ -17,7 +17,7 @@ use super::spill::{Record, Spill, SpillReader, Spills};
 
 /// Where a record lies in the row batches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(crate) struct Place {
     key: u64,
     row: u64,
     batch: u32,
@@ -35,17 +35,17 @@ impl Place {
 
 /// How much a sort may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SortLimits {
+pub(crate) struct SortLimits {
     /// Bytes of records and their places in memory.
-    pub(super) run_bytes: usize,
+    pub(crate) run_bytes: usize,
     /// Bytes read at a time of a run.
-    pub(super) read_bytes: usize,
+    pub(crate) read_bytes: usize,
     /// Runs merged at a time.
-    pub(super) fan_in: usize,
+    pub(crate) fan_in: usize,
 }
 
 /// Takes records.
-pub(super) struct Sorter {
+pub(crate) struct Sorter {
     limits: SortLimits,
     batches: Vec<Bytes>,
     places: Vec<Place>,
@@ -54,25 +54,31 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    pub(super) fn new(limits: SortLimits) -> Self {
+    pub(crate) fn new(limits: SortLimits) -> Self {
         Sorter { limits, batches: Vec::new(), places: Vec::new(), held: 0, runs: Vec::new() }
     }
 
     /// Has the records that come next lie in this text.
-    pub(super) fn text(&mut self, text: Bytes) {
+    pub(crate) fn text(&mut self, text: Bytes) {
         self.held += text.len();
         self.batches.push(text);
     }
 
+    /// The last text given.
+    pub(crate) fn last_text(&self) -> &Bytes {
+        static NONE: Bytes = Bytes::new();
+        self.batches.last().unwrap_or(&NONE)
+    }
+
     /// Takes a record that lies in the last text given.
-    pub(super) fn push(&mut self, key: u64, row: u64, start: u32, end: u32) {
+    pub(crate) fn push(&mut self, key: u64, row: u64, start: u32, end: u32) {
         let batch = self.batches.len().saturating_sub(1) as u32;
         self.held += size_of::<Place>();
         self.places.push(Place { key, row, batch, start, end });
     }
 
     /// Writes a sorted run if memory is full; between texts only.
-    pub(super) fn settle(&mut self, spills: &mut Spills) -> io::Result<()> {
+    pub(crate) fn settle(&mut self, spills: &mut Spills) -> io::Result<()> {
         if self.held < self.limits.run_bytes || self.places.is_empty() {
             return Ok(());
         }
@@ -97,7 +103,7 @@ impl Sorter {
     }
 
     /// All records in order.
-    pub(super) fn finish(mut self, spills: &mut Spills) -> io::Result<Sorted> {
+    pub(crate) fn finish(mut self, spills: &mut Spills) -> io::Result<Sorted> {
         if self.runs.is_empty() {
             self.sort();
             return Ok(Sorted::Memory { batches: self.batches, places: self.places, next: 0 });
@@ -126,7 +132,7 @@ impl Sorter {
 }
 
 /// Records by key and row.
-pub(super) enum Sorted {
+pub(crate) enum Sorted {
     /// They all fitted into memory.
     Memory { batches: Vec<Bytes>, places: Vec<Place>, next: usize },
     /// They come from runs on disk.
@@ -135,7 +141,7 @@ pub(super) enum Sorted {
 
 impl Sorted {
     /// The next record, or `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         match self {
             Sorted::Memory { batches, places, next } => {
                 let place = places.get(*next);
@@ -148,7 +154,7 @@ impl Sorted {
 }
 
 /// Sorted runs as one.
-pub(super) struct Merge {
+pub(crate) struct Merge {
     runs: Vec<SpillReader>,
     /// The record at hand of each run, least first.
     heads: BinaryHeap<Reverse<(u64, u64, usize)>>,
