@@ -48,7 +48,9 @@ impl FromStr for Since {
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Since::At(at));
         }
-        let day = text.parse::<Date>().map_err(|_| NoInstant)?;
+        // A time of day without a zone is no instant, and no day either.
+        let day = text.parse::<Date>().ok().filter(|_| text.len() == "2026-11-01".len());
+        let day = day.ok_or(NoInstant)?;
         let at = TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).map_err(|_| NoInstant)?;
         Ok(Since::At(at))
     }
