@@ -38,7 +38,16 @@ pub(crate) use write::{Lookups, TableWriter};
 const SCAN_PAGE: usize = 2_000;
 
 /// Objects of the setup, whose records use up no data storage.
-const SETUP: [&str; 6] = ["CaseStatus", "Group", "Organization", "Profile", "RecordType", "User"];
+const SETUP: [&str; 8] = [
+    "CaseStatus",
+    "Group",
+    "Organization",
+    "PermissionSet",
+    "PermissionSetAssignment",
+    "Profile",
+    "RecordType",
+    "User",
+];
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS slots (
