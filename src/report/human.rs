@@ -116,6 +116,9 @@ fn headline(out: &mut String, summary: &Summary, sentence: Option<&str>, paint: 
     let pending = format::count(rows.pending, "row");
     let usual = match (summary.status, summary.exit_code) {
         (Status::Completed, 0) if rows.read == 0 => "Completed: no rows to load.".to_owned(),
+        (Status::Completed, 0) if rows.rejected > 0 => {
+            format!("Completed: {succeeded} of {read} succeeded, the others were left out.")
+        }
         (Status::Completed, 0) => format!("Completed: {read}, every one succeeded."),
         (Status::Completed, _) => format!("Completed: {succeeded} of {read} succeeded."),
         (Status::Interrupted, _) => format!("Interrupted: {pending} pending."),
