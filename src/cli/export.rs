@@ -439,6 +439,11 @@ fn bulk_hint(error: &CallError, refused: CliError) -> CliError {
         "Name the parts of the compound field instead, such as BillingStreet and BillingCity."
     } else if said.contains("Aggregate Relationships") {
         "Export the children by themselves: they carry the ids of their parents."
+    } else if said.contains("Binary field") {
+        "Leave the field out: query jobs carry no files."
+    } else if said.contains("not supported in Bulk Query") {
+        "Export the records as they are and group or cut them where they are read; `bulkhaul query` \
+         runs such a query by REST."
     } else {
         return refused;
     };

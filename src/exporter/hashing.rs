@@ -1,9 +1,10 @@
 //! What is written, counted and digested on its way.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use ring::digest::{Context, SHA256};
+
+use crate::rows::hex;
 
 /// Writes through, and knows the SHA-256 of all that went by.
 pub(super) struct Hashing<W> {
@@ -57,11 +58,4 @@ pub(super) fn digest(mut read: impl io::Read) -> io::Result<(u64, String)> {
             Err(error) => return Err(error),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

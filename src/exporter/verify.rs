@@ -166,7 +166,7 @@ fn strangers(archive: &Path, manifest: &Manifest) -> Vec<Finding> {
 
 /// Goes through the files of a folder and of those in it, which partitions
 /// make.
-fn each_file(archive: &Path, folder: &str, look: &mut dyn FnMut(&str, &str)) {
+pub(super) fn each_file(archive: &Path, folder: &str, look: &mut dyn FnMut(&str, &str)) {
     let Ok(entries) = std::fs::read_dir(archive.join(folder)) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::text::Text;
+use crate::rows::hex;
 
 /// Characters a secret has at least.
 pub const LEAST_SECRET: usize = 16;
@@ -112,13 +113,6 @@ impl MaskKey {
             Mask::Email => email(now, &mut Stream::new(&self.0, "email", now), next),
         });
     }
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// Bytes without end that depend on key and value.

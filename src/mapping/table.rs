@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::mask::hex;
+use crate::rows::hex;
 
 /// Bytes a file may have. In memory it takes some three times as much.
 pub const MOST_TABLE_BYTES: u64 = 64 << 20;

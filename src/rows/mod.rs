@@ -15,6 +15,7 @@ mod checked_file;
 mod encoded;
 mod files;
 mod group_index;
+mod hex;
 mod refusal;
 mod row_map;
 mod row_names;
@@ -35,6 +36,7 @@ pub use encoded::{
 };
 pub use files::{private_file, private_folder, sync_folder};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
+pub use hex::hex;
 pub use refusal::{Refusal, Rule, TextKind, ValueClass};
 pub use row_map::{MappedRows, RowMap, RowMapWriter};
 pub use row_names::RowNames;

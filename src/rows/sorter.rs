@@ -64,12 +64,6 @@ impl Sorter {
         self.batches.push(text);
     }
 
-    /// The last text given.
-    pub(crate) fn last_text(&self) -> &Bytes {
-        static NONE: Bytes = Bytes::new();
-        self.batches.last().unwrap_or(&NONE)
-    }
-
     /// Takes a record that lies in the last text given.
     pub(crate) fn push(&mut self, key: u64, row: u64, start: u32, end: u32) {
         let batch = self.batches.len().saturating_sub(1) as u32;

@@ -408,7 +408,8 @@ fn what_can_not_work_is_refused_and_nothing_is_made() {
     refused(&["--object", "Account", "--where", "Nonsense = 1"], "Nonsense");
     refused(&["--object", "Account", "--where", "Nonsense = 1", "--verify"], "Nonsense");
     refused(&["--soql", "SELECT Id"], "FROM");
-    refused(&["--soql", "SELECT Id FROM Account GROUP BY Id"], "GROUP BY");
+    refused(&["--soql", "SELECT Id FROM Account GROUP BY Id"], "`bulkhaul query` runs such");
+    refused(&["--soql", "SELECT Id FROM Account LIMIT 5 OFFSET 5"], "`bulkhaul query` runs such");
     refused(&["--soql", "SELECT Id, (SELECT Id FROM Contacts) FROM Account"], "by themselves");
     refused(&["--soql", "SELECT BillingAddress FROM Account"], "BillingStreet");
     refused(&["--object", "Account", "--object", "Contact", "--fields", "Id"], "single");

@@ -310,6 +310,12 @@ fn what_a_compact_that_died_left_over_goes_with_the_next() {
     let mut told = manifest(&archive);
     told["leftovers"] = json!([old[0]]);
     std::fs::write(archive.join("manifest.json"), told.to_string()).unwrap();
+    // And as if one before it had died while it wrote its second file.
+    let unfinished =
+        ["Account/snapshot-1-00001.parquet", "Account/snapshot-1-00002.parquet.incomplete"];
+    for name in unfinished {
+        std::fs::write(archive.join(name), "half").unwrap();
+    }
     let said = stage.place.run(&["verify", "archive"]);
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stderr.contains("`bulkhaul compact` removes it"), "{said:?}");
@@ -317,6 +323,7 @@ fn what_a_compact_that_died_left_over_goes_with_the_next() {
     let said = stage.place.run(&["verify", "archive"]);
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(archived(&archive), stage.held());
+    assert!(unfinished.iter().all(|name| !archive.join(name).exists()));
 }
 
 #[test]

@@ -26,7 +26,11 @@ use super::ExportError;
 use super::lock::ArchiveLock;
 use super::manifest::{Manifest, ManifestObject};
 use super::output::Format;
+use super::verify::each_file;
 use crate::rows::private_folder;
+
+/// What the names of a snapshot's files begin with, made in place.
+const SNAPSHOT: &str = "snapshot-";
 
 /// What becomes of records whose last version is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,8 +88,11 @@ pub fn compact(
     if manifest.format != Format::Parquet {
         return Err(ExportError::NotFoldable("only Parquet files can be folded".to_owned()));
     }
-    if into.is_none() && !manifest.leftovers.is_empty() {
-        remove_leftovers(archive, &mut manifest)?;
+    if into.is_none() {
+        adopt_unfinished(archive, &mut manifest);
+        if !manifest.leftovers.is_empty() {
+            remove_leftovers(archive, &mut manifest)?;
+        }
     }
     let target = into.unwrap_or(archive);
     private_folder(target).map_err(ExportError::io(target, "written"))?;
@@ -93,7 +100,7 @@ pub fn compact(
     let stem = match into {
         Some(_) => "part".to_owned(),
         // Beside the files that are there, which it must not overwrite.
-        None => format!("snapshot-{}", now.strftime("%Y%m%dT%H%M%SZ")),
+        None => format!("{SNAPSHOT}{}", now.strftime("%Y%m%dT%H%M%SZ")),
     };
     let (mut objects, mut told, mut leftovers) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, chain) in entries(&manifest.objects) {
@@ -156,6 +163,25 @@ fn outdated_files(chain: &Chain<'_>, entry: &ManifestObject) -> Vec<String> {
     })
     .filter(|path| !taken(path))
     .collect()
+}
+
+/// Takes files of a snapshot that never got into the manifest for leftovers:
+/// its maker died, and nobody else is at work while the lock is held.
+fn adopt_unfinished(archive: &Path, manifest: &mut Manifest) {
+    let mut found: Vec<String> = Vec::new();
+    for object in &manifest.objects {
+        each_file(archive, &object.folder, &mut |folder, name| {
+            if name.starts_with(SNAPSHOT) {
+                found.push(format!("{folder}/{name}"));
+            }
+        });
+    }
+    let known = |path: &String| {
+        let mut files = manifest.objects.iter().flat_map(|object| &object.files);
+        files.any(|file| &file.path == path)
+    };
+    found.retain(|path| !known(path));
+    manifest.leftovers.extend(found);
 }
 
 /// Removes what a snapshot took the place of, and forgets it.

@@ -7,9 +7,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
-use bytes::Bytes;
+use arrow_array::{Array as _, StringArray};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use xxhash_rust::xxh3::xxh3_64;
@@ -60,21 +59,27 @@ impl Superseded {
         let order = (first_full..inputs.len()).chain(0..first_full);
         for at in order {
             let mut row = starts[at];
-            ids_of(&inputs[at], |texts, ends| {
-                sorter.text(texts);
-                let mut start = 0;
-                for &end in ends {
-                    let id = |texts: &Bytes| xxh3_64(&texts[start..end.min(start + ID)]);
-                    let key = id(sorter.last_text());
+            ids_of(&inputs[at], |ids| {
+                // Of the others not even the texts are kept (I6).
+                let (mut texts, mut picked) = (Vec::new(), Vec::new());
+                for id in 0..ids.len() {
+                    let id = ids.value(id).as_bytes();
+                    let id = id.get(..ID).unwrap_or(id);
+                    let key = xxh3_64(id);
                     let (word, bit) = place(key);
                     if at >= first_full {
                         map[word] |= bit;
                     }
                     if map[word] & bit != 0 {
-                        sorter.push(key, row, start as u32, end as u32);
+                        let start = texts.len() as u32;
+                        texts.extend_from_slice(id);
+                        picked.push((key, row, start, texts.len() as u32));
                     }
                     row += 1;
-                    start = end;
+                }
+                sorter.text(texts.into());
+                for (key, row, start, end) in picked {
+                    sorter.push(key, row, start, end);
                 }
                 sorter.settle(&mut spills).map_err(failed)
             })?;
@@ -91,15 +96,13 @@ impl Superseded {
                 key = Some(record.key);
                 alike.clear();
             }
-            let id = record.bytes.get(..ID).unwrap_or(record.bytes);
-            match alike.iter_mut().find(|(known, _)| known == id) {
+            match alike.iter_mut().find(|(known, _)| known == record.bytes) {
                 Some((_, last)) => {
-                    losers.text(Bytes::new());
                     losers.push(*last, 0, 0, 0);
                     losers.settle(&mut spills).map_err(failed)?;
                     *last = record.row;
                 }
-                None => alike.push((id.to_vec(), record.row)),
+                None => alike.push((record.bytes.to_vec(), record.row)),
             }
         }
         let mut rows = losers.finish(&mut spills).map_err(failed)?;
@@ -121,7 +124,7 @@ fn next(rows: &mut Sorted) -> std::io::Result<Option<u64>> {
 }
 
 /// The number of the first row of each input.
-pub(super) fn starts(inputs: &[Input]) -> Vec<u64> {
+fn starts(inputs: &[Input]) -> Vec<u64> {
     let mut starts = Vec::with_capacity(inputs.len());
     let mut row = 0;
     for input in inputs {
@@ -131,10 +134,10 @@ pub(super) fn starts(inputs: &[Input]) -> Vec<u64> {
     starts
 }
 
-/// Reads the ids of a file: texts one behind the other, and where each ends.
+/// Reads the ids of a file, some at a time.
 fn ids_of(
     input: &Input,
-    mut see: impl FnMut(Bytes, &[usize]) -> Result<(), ExportError>,
+    mut see: impl FnMut(&StringArray) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let path = &input.path;
     let failed = |source| ExportError::Parquet { path: path.clone(), action: "read", source };
@@ -150,12 +153,57 @@ fn ids_of(
                 what: "it has no column Id of texts".to_owned(),
             });
         };
-        let (mut texts, mut ends) = (Vec::new(), Vec::with_capacity(ids.len()));
-        for at in 0..ids.len() {
-            texts.extend_from_slice(ids.value(at).as_bytes());
-            ends.push(texts.len());
-        }
-        see(texts.into(), &ends)?;
+        see(ids)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file of ids, each of which only its number tells apart.
+    fn input(folder: &Path, number: usize, ids: &[u8]) -> Input {
+        let path = folder.join(format!("{number}.parquet"));
+        let texts: StringArray = ids.iter().map(|id| Some(format!("001{id:012}AAA"))).collect();
+        let batch = RecordBatch::try_from_iter([("Id", Arc::new(texts) as ArrayRef)]).unwrap();
+        let file = File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        Input { path, folder: String::new(), rows: ids.len() as u64 }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// A row is superseded if its id comes again behind it.
+        #[test]
+        fn rows_with_a_later_version_are_superseded(
+            full in prop::collection::hash_set(0_u8..60, 0..40),
+            more in prop::collection::vec(prop::collection::hash_set(0_u8..60, 0..20), 0..4),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let files: Vec<Vec<u8>> =
+                std::iter::once(full).chain(more).map(|ids| ids.into_iter().collect()).collect();
+            let inputs: Vec<Input> = files
+                .iter()
+                .enumerate()
+                .map(|(number, ids)| input(folder.path(), number, ids))
+                .collect();
+            let scratch = folder.path().join("scratch");
+            std::fs::create_dir(&scratch).unwrap();
+            let mut superseded = Superseded::find(&inputs, 1, &scratch).unwrap();
+            let rows = files.concat();
+            for (row, id) in rows.iter().enumerate() {
+                let expected = rows[row + 1..].contains(id);
+                prop_assert_eq!(superseded.has(row as u64).unwrap(), expected, "row {}", row);
+            }
+        }
+    }
 }

@@ -76,10 +76,15 @@ impl Work {
         let mut ready: BTreeMap<u32, Fetched> = BTreeMap::new();
         let mut next = reached.0;
         let mut at_work: Option<AtWork> = None;
-        let ended = loop {
+        let ended = 'pages: loop {
             while fetching.len() + ready.len() < self.request.lanes * 2 {
-                let Some(place) = places.next().await? else { break };
-                fetching.spawn(self.fetch(&job, place, &lanes));
+                match places.next().await {
+                    Ok(Some(place)) => drop(fetching.spawn(self.fetch(&job, place, &lanes))),
+                    Ok(None) => break,
+                    // Not out of here: the writer must have ended before
+                    // anybody touches what it writes.
+                    Err(error) => break 'pages Err(error),
+                }
             }
             if let Some(fetched) = ready.remove(&next) {
                 next += 1;
