@@ -26,6 +26,7 @@
 //! | [`cli`] | the only place with a terminal, the environment or exit codes |
 //! | `local_org` | the embedded org; shares nothing with the rest (I10) |
 
+pub mod checker;
 pub mod chunker;
 pub mod cli;
 pub mod domain;

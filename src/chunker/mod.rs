@@ -39,7 +39,7 @@ pub use body::{Body, PlannedChunk, open_body, open_rows};
 pub use cutter::{ChunkError, ChunkSink, Chunker, ChunkerOptions, MAX_REJECTED};
 pub use keys::Duplicates;
 pub use part::{Part, PartError, PartSpec, digest_of, write_parts};
-pub use rehearsal::{Encode, Rehearsal, rehearse, rehearse_with};
+pub use rehearsal::{ChunkOutline, Encode, Rehearsal, rehearse, rehearse_with};
 pub use sizing::ChunkSizing;
 
 #[cfg(test)]

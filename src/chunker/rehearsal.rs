@@ -43,6 +43,21 @@ pub struct Rehearsal {
     pub ready: Vec<PlannedChunk>,
     /// Whether a chunk was met that is not among them.
     cut_off: bool,
+    /// The chunks that would be sent, 10,000 of them at most.
+    pub outlines: Vec<ChunkOutline>,
+}
+
+/// A chunk that would be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkOutline {
+    /// Number of its first row.
+    pub first_row: RowNumber,
+    /// Number of its last row.
+    pub last_row: RowNumber,
+    /// Rows that would be sent.
+    pub rows: u64,
+    /// Bytes of the body, without the header line.
+    pub bytes: u64,
 }
 
 impl ChunkSink for Rehearsal {
@@ -60,6 +75,14 @@ impl ChunkSink for Rehearsal {
         self.duplicates += chunk.duplicates;
         self.duplicate_example = self.duplicate_example.or(chunk.duplicate_example);
         self.changes.add(&chunk.changes);
+        if !chunk.rows.is_empty() && self.outlines.len() < MOST_READY {
+            self.outlines.push(ChunkOutline {
+                first_row: chunk.stretch.first_row,
+                last_row: chunk.last_row,
+                rows: chunk.rows.len(),
+                bytes: chunk.bytes,
+            });
+        }
         let is_plain =
             matches!(chunk.body, Body::Span { .. }) && chunk.rejected == 0 && chunk.duplicates == 0;
         self.cut_off |= !is_plain || self.ready.len() == MOST_READY;

@@ -2,6 +2,7 @@
 //! codes. One file a command.
 
 mod abort;
+mod check;
 mod compact;
 mod context;
 mod describe;
@@ -64,6 +65,8 @@ pub struct Cli {
 pub enum Command {
     /// Load a file into an org and account for every row
     Load(Box<load::LoadArgs>),
+    /// Check every row against what the org takes; nothing is sent
+    Check(Box<check::CheckArgs>),
     /// Show what a source is taken for, before anyone loads it
     Head(head::HeadArgs),
     /// Export whole objects to typed Parquet, CSV or JSON Lines
@@ -133,6 +136,7 @@ pub fn main() -> std::process::ExitCode {
     };
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
+        Command::Check(args) => check::run(&args, &context),
         Command::Head(args) => head::run(&args, &context),
         Command::Export(args) => export::run(*args, &context),
         Command::Verify(args) => verify::run(&args, &context),

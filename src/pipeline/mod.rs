@@ -19,6 +19,7 @@
 mod account;
 mod books;
 mod carried;
+mod check;
 mod compiling;
 mod corrections;
 mod derived;
@@ -56,6 +57,10 @@ mod work;
 
 pub use account::{Account, AccountError};
 pub use books::{JobReport, LoadEnd};
+pub use check::{
+    Automation, AutomationKind, CheckEnd, CheckError, CheckOptions, FIRST_ROWS, FoundRow,
+    RuleCount, StorageNeed, Untold, check,
+};
 pub use corrections::CorrectionError;
 pub use derived::{DerivedError, Origin, origin_of, original_path};
 pub use error::LoadError;

@@ -69,7 +69,7 @@ pub(super) const fn reserved(max: u64, percent: u8) -> u64 {
 }
 
 /// The allowances a load draws on, as far as the org tells.
-fn allowances(
+pub(super) fn allowances(
     estimate: &Estimate,
     limits: Option<&Limits>,
     org: &Org,
@@ -271,7 +271,8 @@ pub(super) async fn prepare_source(
         settle_canary(&mut request, &org, u64::MAX);
         None
     };
-    if let Some(survey) = survey.as_ref().filter(|_| request.duplicates.is_none())
+    let refuses_doubles = request.duplicates.is_none() && !request.checks_only;
+    if let Some(survey) = survey.as_ref().filter(|_| refuses_doubles)
         && let Some((row, twin)) = survey.duplicate_example
     {
         let named = |row| {
@@ -295,7 +296,8 @@ pub(super) async fn prepare_source(
     };
     let estimate = estimate(&request, survey.as_ref(), source.text_bytes(), &sizing);
     for allowance in allowances(&estimate, limits.as_ref(), &org, request.reserve) {
-        if estimate.counted && allowance.remaining < allowance.needed {
+        let is_short = estimate.counted && allowance.remaining < allowance.needed;
+        if is_short && !request.checks_only {
             return Err(PreflightError::Allowance { allowance });
         }
     }
@@ -398,7 +400,7 @@ fn refuse_accidental_repeat(
     source: &Source,
     object: &str,
 ) -> Result<Vec<String>, PreflightError> {
-    if request.again {
+    if request.again || request.checks_only {
         return Ok(Vec::new());
     }
     let known = |identity: &crate::reader::SourceIdentity| SourceIdentity {

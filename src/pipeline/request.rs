@@ -75,6 +75,10 @@ pub struct LoadRequest {
     pub reserve: u8,
     /// One job of at most 10,000 rows at a time.
     pub serial: bool,
+    /// Nothing is to be sent: earlier runs, doubled keys and allowances are told
+    /// and refuse nothing.
+    #[serde(skip)]
+    pub checks_only: bool,
     /// Bodies travel in gzip. The ledger of an older release doesn't say.
     #[serde(default)]
     pub compress_upload: bool,

@@ -125,7 +125,8 @@ impl ColumnNames {
         self.made.get((column as usize).checked_sub(self.source.len())?)
     }
 
-    fn of(&self, column: u32) -> String {
+    /// What a column is called in reasons: its name and number.
+    pub fn of(&self, column: u32) -> String {
         match (self.source.get(column as usize), self.made(column)) {
             (Some(name), _) => format!("`{name}`, column {}", column + 1),
             (None, Some(made)) => made.name.clone(),

@@ -255,6 +255,14 @@ impl CallError {
         self.happened != Happened::Maybe
     }
 
+    /// Whether the org answered that it won't tell: this user may not ask, or
+    /// it doesn't know what was asked for.
+    pub fn is_untold(&self) -> bool {
+        self.status.is_some_and(|status| (400..500).contains(&status) && status != 401)
+            && !self.is_allowance()
+            && !self.is_push_back()
+    }
+
     /// Whether the org has no such thing (any more).
     pub fn is_not_found(&self) -> bool {
         self.status == Some(404)

@@ -19,6 +19,7 @@
 //! | `same_org` | whether a renewed login still leads to that org |
 //! | `ingest`, `upload`, `download` | ingest jobs, their bodies and result sets |
 //! | `describe`, `limits`, `query`, `record` | the neighbouring REST resources |
+//! | `picklists` | what record types have of picklists, by the UI API |
 //! | `lookup` | records found by their keys, many at a time |
 //!
 //! Two rules hold everywhere. A failure says whether the call certainly did
@@ -41,6 +42,7 @@ mod limits;
 mod login;
 mod lookup;
 mod org;
+mod picklists;
 mod private_key;
 mod query;
 mod query_jobs;

@@ -62,10 +62,25 @@ impl Org {
     /// # Errors
     /// Any [`CallError`]; `MALFORMED_QUERY` and its like for a wrong SOQL.
     pub async fn query_all_rows(&self, soql: &str, most: usize) -> Result<Vec<Record>, CallError> {
-        let mut pages = self.query(soql, QueryScope::Live);
+        self.query(soql, QueryScope::Live).at_most(most).await
+    }
+
+    /// The same of the objects that describe an org's own logic, such as its
+    /// triggers ("Query", Tooling API guide). Not everybody may ask.
+    ///
+    /// # Errors
+    /// Any [`CallError`].
+    pub async fn tooling_rows(&self, soql: &str, most: usize) -> Result<Vec<Record>, CallError> {
+        let path = self.path(&format!("tooling/query/?q={}", encode(soql)));
+        QueryPages { org: self.clone(), next: Some(path) }.at_most(most).await
+    }
+}
+
+impl QueryPages {
+    async fn at_most(mut self, most: usize) -> Result<Vec<Record>, CallError> {
         let mut records = Vec::new();
         while records.len() < most
-            && let Some(page) = pages.next_page().await?
+            && let Some(page) = self.next_page().await?
         {
             records.extend(page.records);
         }

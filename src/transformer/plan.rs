@@ -159,7 +159,7 @@ impl Plan {
 
     /// Where reasons find the name of a column that is sent (an index into
     /// `columns`): its place in the source, or one behind that.
-    pub(super) fn place_of(&self, column: usize) -> usize {
+    pub fn place_of(&self, column: usize) -> usize {
         self.columns
             .get(column)
             .filter(|column| column.recipe.is_none())

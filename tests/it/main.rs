@@ -15,6 +15,7 @@
 
 mod bad_input;
 mod browsing;
+mod check;
 mod client;
 mod compressed;
 mod conservation;

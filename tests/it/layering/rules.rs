@@ -36,10 +36,10 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         "ledger" | "report" | "rows" | "salesforce" => &["domain"],
         "generator" | "mapping" => &["domain", "rows"],
         "transformer" => BELOW_TRANSFORMER,
-        "reader" | "grouper" | "chunker" | "uploader" | "poller" | "reconciler" | "exporter" => {
-            BELOW_STAGES
-        }
+        "reader" | "grouper" | "checker" | "chunker" | "uploader" | "poller" | "reconciler"
+        | "exporter" => BELOW_STAGES,
         "pipeline" => &[
+            "checker",
             "chunker",
             "domain",
             "exporter",
@@ -56,6 +56,7 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
             "uploader",
         ],
         "cli" => &[
+            "checker",
             "chunker",
             "domain",
             "exporter",
