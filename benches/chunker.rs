@@ -110,6 +110,7 @@ fn prepare(load: Load) -> Prepared {
         object: &object,
         external_id: is_upsert.then_some("Legacy_Id__c"),
         user_keys: if matches!(load, Load::WatchedTexts) { &[] } else { &keys },
+        currency: None,
         renames: if matches!(load, Load::Dropped) { &drops } else { &[] },
         empty: EmptyMeans::Skip,
         mapping: None,

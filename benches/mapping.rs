@@ -182,6 +182,7 @@ fn prepare(kind: Kind) -> Prepared {
         object: &object,
         external_id: None,
         user_keys: &keys,
+        currency: None,
         renames: &[],
         empty: EmptyMeans::Skip,
         mapping: Some(&mapping),

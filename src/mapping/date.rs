@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use format::{Format, Read};
 
-use super::text::Text;
+use super::text::{Text, trimmed_text};
 use crate::rows::Rule;
 
 /// How dates or datetimes of a field are written.
@@ -82,7 +82,7 @@ impl Dates {
     }
 
     fn read(&self, value: &str, rule: Rule) -> Result<Read, Rule> {
-        let value = value.trim();
+        let value = trimmed_text(value);
         let mut fits = false;
         for format in &self.formats {
             match format.read(value) {
@@ -95,14 +95,16 @@ impl Dates {
     }
 
     /// Makes a value the day that is written in it.
-    pub(super) fn to_date(&self, text: &mut Text) -> Result<(), Rule> {
+    pub(super) fn to_date(&self, text: &mut Text<'_>) -> Result<(), Rule> {
         let read = self.read(text.as_str(), Rule::Date)?;
-        text.rewrite(|_, next| write_day(read.at.date(), next));
+        let mut day = *b"0000-00-00";
+        write_day(read.at.date(), &mut day);
+        text.set(str::from_utf8(&day).unwrap_or_default());
         Ok(())
     }
 
     /// Makes a value the instant that it means.
-    pub(super) fn to_datetime(&self, text: &mut Text) -> Result<(), Rule> {
+    pub(super) fn to_datetime(&self, text: &mut Text<'_>) -> Result<(), Rule> {
         let read = self.read(text.as_str(), Rule::DateTime)?;
         let offset = match (read.offset, &self.zone) {
             (Some(seconds), _) => Offset::from_seconds(seconds).map_err(|_| Rule::Calendar)?,
@@ -111,19 +113,18 @@ impl Dates {
         };
         let instant = offset.to_timestamp(read.at).map_err(|_| Rule::Calendar)?;
         let utc = Offset::UTC.to_datetime(instant);
-        text.rewrite(|_, next| {
-            write_day(utc.date(), next);
-            for (sign, number) in [('T', utc.hour()), (':', utc.minute()), (':', utc.second())] {
-                next.push(sign);
-                digits(number.unsigned_abs().into(), 2, next);
-            }
-            let millis = utc.subsec_nanosecond() / 1_000_000;
-            if millis > 0 {
-                next.push('.');
-                digits(millis.unsigned_abs(), 3, next);
-            }
-            next.push('Z');
-        });
+        let mut made = *b"0000-00-00T00:00:00.000Z";
+        write_day(utc.date(), &mut made);
+        digits(utc.hour().unsigned_abs().into(), made.get_mut(11..13));
+        digits(utc.minute().unsigned_abs().into(), made.get_mut(14..16));
+        digits(utc.second().unsigned_abs().into(), made.get_mut(17..19));
+        let millis = utc.subsec_nanosecond() / 1_000_000;
+        let (to_second, fraction) = made.split_at_mut(19);
+        digits(millis.unsigned_abs(), fraction.get_mut(1..4));
+        let out = text.fresh();
+        out.push_str(str::from_utf8(to_second).unwrap_or_default());
+        let fraction = if millis > 0 { &fraction[..] } else { b"Z" };
+        out.push_str(str::from_utf8(fraction).unwrap_or_default());
         Ok(())
     }
 
@@ -146,24 +147,20 @@ impl Dates {
     }
 }
 
-fn write_day(day: civil::Date, out: &mut String) {
-    digits(day.year().unsigned_abs().into(), 4, out);
-    out.push('-');
-    digits(day.month().unsigned_abs().into(), 2, out);
-    out.push('-');
-    digits(day.day().unsigned_abs().into(), 2, out);
+/// Writes a day over `0000-00-00`.
+fn write_day(day: civil::Date, out: &mut [u8]) {
+    digits(day.year().unsigned_abs().into(), out.get_mut(..4));
+    digits(day.month().unsigned_abs().into(), out.get_mut(5..7));
+    digits(day.day().unsigned_abs().into(), out.get_mut(8..10));
 }
 
-/// Appends the last digits of a number; formatting takes ten times as long.
-fn digits(number: u32, width: usize, out: &mut String) {
-    let mut text = [b'0'; 4];
+/// Writes the last digits of a number; formatting takes ten times as long.
+fn digits(number: u32, out: Option<&mut [u8]>) {
     let mut rest = number;
-    for place in text.iter_mut().rev() {
+    for place in out.into_iter().flatten().rev() {
         *place = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    let text = text.get(4 - width.min(4)..).unwrap_or_default();
-    out.extend(text.iter().copied().map(char::from));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use toml::de::DeValue;
 
+use super::asked::AskedTable;
 use super::conversion;
 use super::file::{Defaults, Tables, listed_entries, lower_words, scalar, strip};
 use super::keys;
@@ -270,7 +271,7 @@ impl FieldEntry {
         }
     }
 
-    fn lookup(&mut self, section: &Section<'_, '_>, tables: &Tables) {
+    fn lookup(&mut self, section: &Section<'_, '_>, tables: &mut Tables) {
         let Some(name) = section.text("lookup") else {
             for key in ["missing", "ambiguous"] {
                 if section.has(key) {
@@ -281,23 +282,28 @@ impl FieldEntry {
         };
         let missing = otherwise(section, "missing", keys::MISSING);
         let ambiguous = otherwise(section, "ambiguous", keys::MISSING);
-        let Some(table) = tables.find(&format!("lookups.{name}")) else {
-            section.wrong("lookup", unknown_table(name, "lookups", tables));
+        let listed = tables.find(&format!("lookups.{name}"));
+        let Some(table) = listed.or_else(|| asked(name, section.place("lookup"), tables)) else {
+            let unknown = unknown_table(name, "lookups", tables);
+            let message = format!("{unknown}; a lookup in the org is written `User by Email`");
+            section.wrong("lookup", message);
             return;
         };
         let parts = match &self.recipe.origin {
             Origin::Key(columns) => columns.len(),
             _ => 1,
         };
-        if let Some(TableSource { entries: Entries::File(file), .. }) = tables.sources.get(table)
-            && file.keys.len() != parts
+        // Of one that is wrong nothing is known.
+        let known = tables.sources.get(table);
+        let known = known.filter(|source| !matches!(source.entries, Entries::Listed(_)));
+        if let Some(wanted) = known.map(TableSource::parts)
+            && wanted != parts
         {
             section.wrong(
                 "lookup",
                 format!(
-                    "names `{name}`, whose key has {} columns where this field gives {parts}; `columns` \
-                     names as many as the key has",
-                    file.keys.len()
+                    "names `{name}`, whose key has {wanted} columns where this field gives {parts}; \
+                     `columns` names as many as the key has"
                 ),
             );
         }
@@ -494,6 +500,23 @@ fn map(section: &Section<'_, '_>, field: &str, tables: &mut Tables) -> Option<(u
         }
     };
     Some((table, without))
+}
+
+/// The table of a short form such as `User by Email`.
+fn asked(text: &str, at: usize, tables: &mut Tables) -> Option<usize> {
+    let asked = AskedTable::short(text)?;
+    let name = asked.short_name();
+    tables.find(&name).or_else(|| {
+        Some(tables.add(
+            TableSource {
+                name,
+                ignore_case: true,
+                may_be_ambiguous: true,
+                entries: Entries::Asked(asked),
+            },
+            at,
+        ))
+    })
 }
 
 fn unknown_table(name: &str, kind: &str, tables: &Tables) -> String {

@@ -1,11 +1,13 @@
 //! A mapping file, read and checked as far as it can be without header and
 //! describe.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::asked::{AskedTable, is_path};
 use super::field::FieldEntry;
 use super::filter::{Condition, Filter, Test};
 use super::keys;
@@ -31,8 +33,10 @@ pub struct Mapping {
     pub fields: Vec<FieldEntry>,
     /// Which rows are sent, and where the file says so.
     pub filter: Option<(Filter<String>, usize)>,
-    /// Value maps and lookup files.
+    /// Value maps and lookups.
     pub tables: Vec<TableSource>,
+    /// The line of each.
+    pub table_lines: Vec<usize>,
     /// The secret, if values are masked.
     pub secret: Option<SecretName>,
     /// Tables and secret in memory.
@@ -143,6 +147,19 @@ impl Mapping {
         }
     }
 
+    /// The tables that fields use, by their place.
+    pub(super) fn used_tables(&self) -> BTreeSet<usize> {
+        let steps = self.fields.iter().flat_map(|field| &field.recipe.steps);
+        steps.filter_map(Step::table).collect()
+    }
+
+    /// `maps.NAME` and `lookups.NAME` that no field uses.
+    pub fn unused_tables(&self) -> Vec<&str> {
+        let used = self.used_tables();
+        let tables = self.tables.iter().enumerate().filter(|(at, _)| !used.contains(at));
+        tables.map(|(_, source)| source.name.as_str()).collect()
+    }
+
     /// The name of the file alone, as messages call it.
     pub fn file_name(&self) -> String {
         file_name(&self.path)
@@ -174,6 +191,7 @@ fn read_all(
             fields.extend(FieldEntry::read(report, name, at, value, &defaults, &mut tables));
         }
     }
+    note_doubles(report, &fields);
     let filter = top.table("filter").and_then(|(table, at)| {
         let filter = read_filter(&Section::new(report, table, "filter", at, keys::FILTER))?;
         Some((filter, report.line(at)))
@@ -181,7 +199,7 @@ fn read_all(
     let mut loaded = Loaded::default();
     let mut sources = tables.sources;
     for (source, at) in sources.iter_mut().zip(&tables.places) {
-        match Table::load(source) {
+        match Table::load(source, None) {
             Ok(table) => loaded.tables.push(Arc::new(table)),
             Err(what) => report.add(*at, &source.name, what),
         }
@@ -193,8 +211,23 @@ fn read_all(
         fields,
         filter,
         tables: sources,
+        table_lines: tables.places.iter().map(|at| report.line(*at)).collect(),
         secret,
         loaded,
+    }
+}
+
+/// Notes entries for a field that has one before, in another letter case.
+fn note_doubles(report: &Report<'_>, fields: &[FieldEntry]) {
+    for (at, field) in fields.iter().enumerate() {
+        let earlier = fields.get(..at).unwrap_or_default();
+        if let Some(before) = earlier.iter().find(|one| one.name.eq_ignore_ascii_case(&field.name))
+        {
+            let about = format!("fields.{}", field.name);
+            let message = format!("the entry in line {} sets this field, too", before.line);
+            let hint = Some("take one of them out of the mapping".to_owned());
+            report.hinted(field.at, &about, message, hint);
+        }
     }
 }
 
@@ -365,11 +398,20 @@ fn read_map(section: &Section<'_, '_>, folder: &Path) -> Option<TableSource> {
 }
 
 fn read_lookup(section: &Section<'_, '_>, folder: &Path) -> Option<TableSource> {
+    if section.has("object") {
+        return read_question(section);
+    }
+    for key in ["by", "where"] {
+        if section.has(key) {
+            section.wrong(key, "goes with `object`, for a lookup in the org");
+        }
+    }
     let ignore_case = section.flag("ignore_case").unwrap_or_default();
     let missing = ["file", "key", "value"].into_iter().find(|key| !section.has(key));
     if let Some(key) = missing {
         let message = format!(
-            "`{key}` is missing: a lookup has a CSV `file`, its `key` and its `value` column"
+            "`{key}` is missing: a lookup has a CSV `file`, its `key` and its `value` column, or an \
+             `object` of the org and the fields `by` which its records are found"
         );
         section.report.add(section.at, section.about, message);
         return None;
@@ -379,6 +421,39 @@ fn read_lookup(section: &Section<'_, '_>, folder: &Path) -> Option<TableSource> 
     let entries = Entries::File(table_file(section, folder, keys, value)?);
     let name = section.about.to_owned();
     Some(TableSource { name, ignore_case, may_be_ambiguous: true, entries })
+}
+
+/// A lookup that the org answers.
+fn read_question(section: &Section<'_, '_>) -> Option<TableSource> {
+    for key in ["file", "key", "delimiter", "encoding"] {
+        if section.has(key) {
+            section.wrong(key, "goes with a CSV file, not with `object`");
+        }
+    }
+    if !section.has("by") {
+        let message = "`by` is missing: it names the field, or the fields, by which records of the \
+                       `object` are found";
+        section.report.add(section.at, section.about, message);
+        return None;
+    }
+    let keys: Vec<String> = section.texts("by")?.into_iter().map(str::to_owned).collect();
+    let mut asked =
+        AskedTable::new(section.text("object")?, keys, section.text("value").unwrap_or("Id"));
+    let names = [("object", &asked.object), ("value", &asked.value)];
+    let names = names.into_iter().chain(asked.keys.iter().map(|key| ("by", key)));
+    for (key, name) in names {
+        if !is_path(name) || (key == "object" && name.contains('.')) {
+            section.wrong(key, format!("can't be `{name}`: it takes an API name"));
+        }
+    }
+    asked.condition = section.text("where").map(str::to_owned);
+    asked.ignore_case = section.flag("ignore_case");
+    Some(TableSource {
+        name: section.about.to_owned(),
+        ignore_case: asked.ignore_case.unwrap_or(true),
+        may_be_ambiguous: true,
+        entries: Entries::Asked(asked),
+    })
 }
 
 fn needed(section: &Section<'_, '_>, key: &str) -> Option<String> {

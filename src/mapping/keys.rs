@@ -81,7 +81,8 @@ pub const OTHERWISE: &[&str] = &["value"];
 pub const MAP: &[&str] = &["values", "file", "from", "to", "delimiter", "encoding", "ignore_case"];
 
 /// In `[lookups.NAME]`.
-pub const LOOKUP: &[&str] = &["file", "key", "value", "delimiter", "encoding", "ignore_case"];
+pub const LOOKUP: &[&str] =
+    &["file", "key", "value", "delimiter", "encoding", "object", "by", "where", "ignore_case"];
 
 /// In `[filter]`.
 pub const FILTER: &[&str] = &["all", "any"];

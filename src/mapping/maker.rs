@@ -2,11 +2,13 @@
 //! used again.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::asked::AskedTable;
 use super::cells::Cells;
 use super::date::Dates;
 use super::filter::{Filter, Sieve};
@@ -15,17 +17,17 @@ use super::number::NumberFormat;
 use super::problem::{MappingError, MappingProblem};
 use super::recipe::{Case, Origin, Otherwise, Piece, Recipe, Step, WhenEmpty};
 use super::replace::Replacer;
-use super::table::{Found, Table, TableSource};
-use super::text::{self, Text};
+use super::table::{Entries, Found, Table, TableSource};
+use super::text::{self, Text, trimmed_text};
 use crate::domain::RecordId;
-use crate::rows::{Refusal, Rule};
+use crate::rows::{Refusal, Rule, private_file};
 
 /// What recipes need besides themselves, as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supplies {
     /// The mapping file.
     pub path: PathBuf,
-    /// Value maps and lookup files.
+    /// Value maps and lookups.
     pub tables: Vec<TableSource>,
     /// The secret, where values are masked.
     pub secret: Option<SecretName>,
@@ -41,16 +43,22 @@ pub struct Loaded {
 }
 
 impl Supplies {
-    /// Brings what a run began with into memory again.
+    /// What constants need: nothing.
+    pub fn none() -> Self {
+        Supplies { path: PathBuf::new(), tables: Vec::new(), secret: None, filter: None }
+    }
+
+    /// Brings what a run began with into memory again; `folder` is that of the
+    /// run, which keeps what the org answered.
     ///
     /// # Errors
     /// [`MappingError`] when a file is missing or was changed, or the secret is
     /// missing or another one.
-    pub fn load(&self, secrets: &Secrets) -> Result<Loaded, MappingError> {
+    pub fn load(&self, secrets: &Secrets, folder: &Path) -> Result<Loaded, MappingError> {
         let mut problems = Vec::new();
         let mut loaded = Loaded::default();
         for source in &self.tables {
-            match Table::load(&mut source.clone()) {
+            match Table::load(&mut source.clone(), Some(folder)) {
                 Ok(table) => loaded.tables.push(Arc::new(table)),
                 Err(what) => problems.push(MappingProblem::of_run(&source.name, what)),
             }
@@ -79,13 +87,17 @@ pub struct Machine {
     sieve: Option<Sieve>,
     /// Columns of the source that are read, counted from the left.
     columns: usize,
+    /// What the org answered.
+    answers: Vec<(AskedTable, Arc<Table>)>,
 }
 
 /// What a recipe came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
-    /// The value in the room; whether it was cut.
+pub enum Made<'v> {
+    /// A value.
     Value {
+        /// Its text; it is never empty.
+        text: &'v str,
         /// Whether it was cut to a length.
         truncated: bool,
     },
@@ -102,16 +114,9 @@ pub enum Made {
 /// Room for values in the making.
 #[derive(Debug, Default)]
 pub struct Room {
-    text: Text,
+    text: (String, String),
     key: String,
     cell: Vec<u8>,
-}
-
-impl Room {
-    /// The value that was made last.
-    pub fn value(&self) -> &str {
-        self.text.as_str()
-    }
 }
 
 impl Machine {
@@ -150,7 +155,32 @@ impl Machine {
         if !problems.is_empty() {
             return Err(MappingError::new(&supplies.path, problems));
         }
-        Ok(Machine { makers, sieve, columns })
+        let tables = supplies.tables.iter().zip(&loaded.tables);
+        let answers = tables.filter_map(|(source, table)| match &source.entries {
+            Entries::Asked(asked) if !asked.sha256.is_empty() => {
+                Some((asked.clone(), Arc::clone(table)))
+            }
+            _ => None,
+        });
+        Ok(Machine { makers, sieve, columns, answers: answers.collect() })
+    }
+
+    /// Writes what the org answered into a run's folder, a private file for each
+    /// lookup, synced.
+    ///
+    /// # Errors
+    /// The file that can't be written, and what the system said.
+    pub fn keep_answers(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+        for (asked, table) in &self.answers {
+            let path = folder.join(&asked.file);
+            let write = || {
+                let mut file = private_file(&path)?;
+                file.write_all(&table.kept(asked))?;
+                file.sync_all()
+            };
+            write().map_err(|error| (path.clone(), error))?;
+        }
+        Ok(())
     }
 
     /// How many columns from the left it reads.
@@ -167,15 +197,26 @@ impl Machine {
     ///
     /// # Errors
     /// The [`Refusal`] of a value that can't be expressed.
-    pub fn make(
-        &self,
+    pub fn make<'v>(
+        &'v self,
         column: usize,
-        cells: Cells<'_, '_>,
-        room: &mut Room,
-    ) -> Result<Made, Refusal> {
+        cells: Cells<'_, 'v>,
+        room: &'v mut Room,
+    ) -> Result<Made<'v>, Refusal> {
         match self.makers.get(column) {
             Some(Some(maker)) => maker.make(cells, room),
             _ => Ok(Made::Nothing),
+        }
+    }
+
+    /// The cell that alone decides the value of the column at this place, where
+    /// making it takes longer than remembering it.
+    pub fn worth_remembering(&self, column: usize) -> Option<usize> {
+        let maker = self.makers.get(column)?.as_ref()?;
+        let takes_long = maker.ops.iter().any(|op| !matches!(op, Op::Trim | Op::Truncate(_)));
+        match maker.origin {
+            Origin::Column(cell) if takes_long => Some(cell),
+            _ => None,
         }
     }
 }
@@ -264,48 +305,52 @@ impl Maker {
         Ok(Maker { origin: recipe.origin.clone(), ops, empty: recipe.empty.clone() })
     }
 
-    fn make(&self, cells: Cells<'_, '_>, room: &mut Room) -> Result<Made, Refusal> {
-        room.text.clear();
+    fn make<'v>(&'v self, cells: Cells<'_, 'v>, room: &'v mut Room) -> Result<Made<'v>, Refusal> {
+        let Room { text: rooms, key, cell } = room;
+        let mut text = Text::within(std::mem::take(rooms));
         match &self.origin {
             Origin::Column(column) => {
                 if cells.is_clear(*column) {
+                    *rooms = text.leave().1;
                     return Ok(Made::CellClears);
                 }
-                room.text.push_str(cells.text(*column, &mut room.cell));
+                text.lend(cells.text(*column, cell));
             }
-            Origin::Constant(value) => {
-                room.text.push_str(value);
-                return Ok(Made::Value { truncated: false });
-            }
-            _ => self.gather(cells, room),
+            Origin::Constant(value) => text.lend(value),
+            _ => self.gather(cells, cell, text.fresh()),
         }
-        let mut truncated = false;
-        for op in &self.ops {
-            if room.text.is_empty() {
-                break;
-            }
-            truncated |= op.apply(room).map_err(|rule| Refusal::new(rule, room.text.as_str()))?;
-        }
-        if !room.text.is_empty() {
-            return Ok(Made::Value { truncated });
+        let truncated = self.run(&mut text, key);
+        let truncated = truncated.map_err(|rule| Refusal::new(rule, text.as_str()));
+        let (value, left) = text.leave();
+        *rooms = left;
+        let truncated = truncated?;
+        let text = value.unwrap_or_else(|from| rooms.0.get(from..).unwrap_or_default());
+        if !text.is_empty() {
+            return Ok(Made::Value { text, truncated });
         }
         Ok(match &self.empty {
             WhenEmpty::AsAsked => Made::Nothing,
             WhenEmpty::Skip => Made::Skip,
             WhenEmpty::Clear => Made::Clear,
-            WhenEmpty::Default(value) => {
-                room.text.set(value);
-                Made::Value { truncated: false }
-            }
+            WhenEmpty::Default(value) => Made::Value { text: value, truncated: false },
             WhenEmpty::Reject => return Err(Refusal::new(Rule::Empty, "")),
         })
     }
 
+    /// Does all steps, as long as there is a value; whether it was cut.
+    fn run<'v>(&'v self, text: &mut Text<'v>, key: &mut String) -> Result<bool, Rule> {
+        let mut truncated = false;
+        for op in &self.ops {
+            if text.is_empty() {
+                break;
+            }
+            truncated |= op.apply(text, key)?;
+        }
+        Ok(truncated)
+    }
+
     /// Puts together what comes from several columns.
-    fn gather(&self, cells: Cells<'_, '_>, room: &mut Room) {
-        let Room { text, cell, key } = room;
-        let out = &mut *key;
-        out.clear();
+    fn gather(&self, cells: Cells<'_, '_>, cell: &mut Vec<u8>, out: &mut String) {
         match &self.origin {
             Origin::Template(pieces) => {
                 let mut has_value = false;
@@ -353,25 +398,23 @@ impl Maker {
             }
             Origin::Column(_) | Origin::Constant(_) => {}
         }
-        text.push_str(out);
     }
 }
 
 /// Puts in place what stands for a value that a table doesn't have.
-fn otherwise(otherwise: &Otherwise, text: &mut Text, rule: Rule) -> Result<(), Rule> {
+fn otherwise<'v>(otherwise: &'v Otherwise, text: &mut Text<'v>, rule: Rule) -> Result<(), Rule> {
     match otherwise {
         Otherwise::Reject => return Err(rule),
         Otherwise::Keep => {}
         Otherwise::Null => text.clear(),
-        Otherwise::Value(value) => text.set(value),
+        Otherwise::Value(value) => text.lend(value),
     }
     Ok(())
 }
 
 impl Op {
     /// Does it; whether the value was cut.
-    fn apply(&self, room: &mut Room) -> Result<bool, Rule> {
-        let Room { text, key, .. } = room;
+    fn apply<'v>(&'v self, text: &mut Text<'v>, key: &mut String) -> Result<bool, Rule> {
         match self {
             Op::StripHtml => text::strip_html(text),
             Op::StripControl => text::strip_control(text),
@@ -409,28 +452,28 @@ impl Op {
                 Ok(())
             })?,
             Op::Map(table, without) => match table.find(text.as_str(), key) {
-                Found::Value(value) => text.set(value),
-                _ if text.as_str().trim().is_empty() => text.clear(),
+                Found::Value(value) => text.lend(value),
+                _ if trimmed_text(text.as_str()).is_empty() => text.clear(),
                 _ => otherwise(without, text, Rule::NotInMap)?,
             },
             Op::Lookup { table, missing, ambiguous, is_key } => {
                 let found = if *is_key {
                     table.find_key(text.as_str())
-                } else if text.as_str().trim().is_empty() {
+                } else if trimmed_text(text.as_str()).is_empty() {
                     text.clear();
                     return Ok(false);
                 } else {
                     table.find(text.as_str(), key)
                 };
                 match found {
-                    Found::Value(value) => text.set(value),
+                    Found::Value(value) => text.lend(value),
                     Found::Nothing => otherwise(missing, text, Rule::NotInLookup)?,
                     Found::Several => otherwise(ambiguous, text, Rule::Ambiguous)?,
                 }
             }
             Op::Case(case) => text::change_case(text, *case),
             Op::Number(_) | Op::Date(_) | Op::DateTime(_) | Op::Boolean(..) | Op::LongId
-                if text.as_str().trim().is_empty() =>
+                if trimmed_text(text.as_str()).is_empty() =>
             {
                 text.clear();
             }
@@ -445,10 +488,10 @@ impl Op {
                 } else {
                     return Err(Rule::Boolean);
                 };
-                text.set(word);
+                text.lend(word);
             }
             Op::LongId => {
-                let id = RecordId::parse(text.as_str().trim().as_bytes());
+                let id = RecordId::parse(trimmed_text(text.as_str()).as_bytes());
                 let id = id.map_err(|_| Rule::RecordId)?;
                 text.set(id.as_str());
             }

@@ -100,7 +100,7 @@ impl MaskKey {
         hex(&tag.as_ref()[..8])
     }
 
-    pub(super) fn apply(&self, mask: Mask, text: &mut Text) {
+    pub(super) fn apply(&self, mask: Mask, text: &mut Text<'_>) {
         text.rewrite(|now, next| match mask {
             Mask::Hash(digits) => {
                 let tag = hmac::sign(&self.0, &[b"hash\0", now.as_bytes()].concat());
@@ -149,21 +149,21 @@ impl<'a> Stream<'a> {
     }
 
     /// One of these, each as likely as the others.
-    fn pick(&mut self, from: &[u8]) -> char {
-        let limit = 256 - 256 % from.len();
+    fn pick<const N: usize>(&mut self, from: &[u8; N]) -> char {
+        let limit = const { 256 - 256 % N };
         loop {
             let byte = usize::from(self.next());
             if byte < limit {
-                return char::from(from[byte % from.len()]);
+                return char::from(from[byte % N]);
             }
         }
     }
 }
 
-const VOWELS: &[u8] = b"aeiou";
-const CONSONANTS: &[u8] = b"bcdfghjklmnpqrstvwz";
-const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
-const DIGITS: &[u8] = b"0123456789";
+const VOWELS: &[u8; 5] = b"aeiou";
+const CONSONANTS: &[u8; 19] = b"bcdfghjklmnpqrstvwz";
+const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
+const DIGITS: &[u8; 10] = b"0123456789";
 
 fn letters(value: &str, stream: &mut Stream<'_>, speaks: bool, out: &mut String) {
     for letter in value.chars() {

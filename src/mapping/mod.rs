@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! FILE.toml ──► Mapping::read ──► Mapping (or every MappingProblem at once)
+//! Mapping::questions ──► the org ──► Mapping::answer
 //! Mapping + header + describe ──► transformer::compile ──► recipes in the Plan, Supplies
 //! Recipe + cells of a row ──► Machine::make ──► value | nothing | cleared | Refusal
 //! ```
@@ -11,8 +12,10 @@
 //!   header and describe; columns are names there.
 //! - A [`Recipe`] says how the values of one field are made, with columns as
 //!   places in the source. It is plain data that the ledger keeps; value maps,
-//!   lookup files and the secret are its [`Supplies`], files by path and
-//!   SHA-256, the secret by the name of its variable and a check value.
+//!   lookups and the secret are its [`Supplies`], files by path and SHA-256, the
+//!   secret by the name of its variable and a check value.
+//! - A [`Question`] is a lookup that the org answers. Whoever can ask gives an
+//!   [`Answer`] before rows are made; a run keeps it as a file of its own.
 //! - A [`Machine`] is recipes made ready: expressions compiled, tables in
 //!   memory. It works cell by cell, in [`Room`] that is used again, and is
 //!   shared by all threads.
@@ -20,6 +23,7 @@
 //! Value functions are pure and stand each in the file named after what is in
 //! it.
 
+mod asked;
 mod cells;
 mod conversion;
 mod date;
@@ -39,6 +43,7 @@ mod table;
 mod tests;
 mod text;
 
+pub use asked::{Answer, AnswerTooLarge, AskedTable, MOST_ASKED_RECORDS, Question};
 pub use cells::Cells;
 pub use date::{DateFormats, Fold};
 pub use field::FieldEntry;

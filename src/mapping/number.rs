@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::Text;
+use super::text::{Text, trimmed_text};
 use crate::rows::Rule;
 
 /// How a number is written.
@@ -67,12 +67,20 @@ impl NumberFormat {
     }
 
     /// Makes it what the org takes.
-    pub(super) fn apply(&self, text: &mut Text) -> Result<(), Rule> {
+    pub(super) fn apply(&self, text: &mut Text<'_>) -> Result<(), Rule> {
         text.write(|now, next| self.convert(now, next))
     }
 
     fn convert(&self, value: &str, out: &mut String) -> Result<(), Rule> {
-        let (negative, number) = self.unsigned(value)?;
+        let value = trimmed_text(value);
+        // With digits at both ends there is neither sign nor currency.
+        let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+        let (negative, number) =
+            if is_digit(value.as_bytes().first()) && is_digit(value.as_bytes().last()) {
+                (false, value)
+            } else {
+                self.unsigned(value)?
+            };
         let bytes = number.as_bytes();
         // The most common by far: digits and at most one decimal sign.
         let begin = out.len();
@@ -80,8 +88,10 @@ impl NumberFormat {
             out.push('-');
         }
         let digits_from = out.len();
-        let (whole, fraction) = match number.find(self.decimal) {
-            Some(at) => (&number[..at], Some(&number[at + self.decimal.len_utf8()..])),
+        // The decimal sign is one of ASCII.
+        let decimal = bytes.iter().position(|&byte| char::from(byte) == self.decimal);
+        let (whole, fraction) = match decimal {
+            Some(at) => (&number[..at], Some(&number[at + 1..])),
             None => (number, None),
         };
         if bytes.is_empty() || (whole.is_empty() && fraction.is_none_or(str::is_empty)) {
@@ -90,7 +100,9 @@ impl NumberFormat {
         self.whole(whole, out)?;
         let zeros =
             out.as_bytes()[digits_from..].iter().take_while(|&&digit| digit == b'0').count();
-        out.drain(digits_from..digits_from + zeros);
+        if zeros > 0 {
+            out.drain(digits_from..digits_from + zeros);
+        }
         if out.len() == digits_from {
             out.push('0');
         }
@@ -165,6 +177,9 @@ impl NumberFormat {
             return Ok(());
         }
         let Some(grouping) = self.grouping else { return Err(Rule::Number) };
+        if matches!(grouping, '.' | ',') {
+            return groups(whole, grouping, out);
+        }
         let is_sign = |letter: char| {
             letter == grouping
                 || (is_blank(grouping) && is_blank(letter))
@@ -193,6 +208,26 @@ impl NumberFormat {
             Rounding::Reject if is_zero => false,
             Rounding::Reject => return Err(Rule::Rounding),
         })
+    }
+}
+
+/// Writes groups of three digits, with a sign of ASCII between them.
+fn groups(whole: &str, sign: char, out: &mut String) -> Result<(), Rule> {
+    let mut rest = whole;
+    let mut is_first = true;
+    loop {
+        let end = rest.bytes().position(|byte| char::from(byte) == sign);
+        let group = end.map_or(rest, |end| &rest[..end]);
+        let fits = if is_first { (1..=3).contains(&group.len()) } else { group.len() == 3 };
+        if !fits || !group.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Rule::Number);
+        }
+        out.push_str(group);
+        is_first = false;
+        match end {
+            Some(end) => rest = &rest[end + 1..],
+            None => return Ok(()),
+        }
     }
 }
 

@@ -138,7 +138,7 @@ pub enum Step {
         /// What happens without an entry.
         otherwise: Otherwise,
     },
-    /// A lookup file.
+    /// A lookup in a file or the org.
     Lookup {
         /// Its place among the tables.
         table: usize,
@@ -210,6 +210,18 @@ pub enum WhenEmpty {
     Default(String),
     /// The row is rejected.
     Reject,
+}
+
+impl Step {
+    /// The table it needs, by its place among all.
+    pub(super) fn table(&self) -> Option<usize> {
+        match self {
+            Step::Map { table, .. }
+            | Step::Lookup { table, .. }
+            | Step::Pieces { map: Some((table, _)), .. } => Some(*table),
+            _ => None,
+        }
+    }
 }
 
 impl<C> Recipe<C> {

@@ -1,13 +1,17 @@
-//! Value maps and lookup files: what stands for what, held in memory.
+//! Value maps and lookups: what stands for what, held in memory.
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::asked::AskedTable;
+use super::text::trimmed_text;
 use crate::rows::hex;
 
 /// Bytes a file may have. In memory it takes some three times as much.
@@ -16,7 +20,7 @@ pub const MOST_TABLE_BYTES: u64 = 64 << 20;
 /// Between the parts of a composite key; no text holds it by accident.
 const BETWEEN: char = '\u{1F}';
 
-/// A value map or a lookup file, as the ledger keeps it.
+/// A value map or a lookup, as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSource {
     /// What it is called in messages, such as `maps.ratings`.
@@ -37,6 +41,8 @@ pub enum Entries {
     Listed(Vec<(String, String)>),
     /// In a CSV file.
     File(TableFile),
+    /// Records of the org.
+    Asked(AskedTable),
 }
 
 /// A CSV file that is a table.
@@ -56,12 +62,44 @@ pub struct TableFile {
     pub encoding: String,
 }
 
+impl TableSource {
+    /// How many parts its key has.
+    pub(super) fn parts(&self) -> usize {
+        match &self.entries {
+            Entries::Listed(_) => 1,
+            Entries::File(file) => file.keys.len(),
+            Entries::Asked(asked) => asked.keys.len(),
+        }
+    }
+}
+
+/// The column of a kept table that says `true` for a key of several values.
+const SEVERAL: &str = "bulkhaul__Several";
+
 /// A table in memory.
 #[derive(Debug)]
 pub(super) struct Table {
     /// `None` for a key of several values.
-    entries: HashMap<Box<str>, Option<Box<str>>>,
+    entries: HashMap<Box<str>, Option<Box<str>>, BuildHasherDefault<KeyHasher>>,
     ignore_case: bool,
+}
+
+/// XXH3 for keys. Who could choose keys that collide is who wrote the table.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 ^= xxh3_64(bytes);
+    }
+
+    fn write_u8(&mut self, end: u8) {
+        self.0 = self.0.wrapping_add(u64::from(end));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What a table says of a key.
@@ -73,12 +111,18 @@ pub(super) enum Found<'t> {
 }
 
 impl Table {
-    /// Reads a table. A file must be the one that is known, if one is.
+    pub(super) fn empty(ignore_case: bool) -> Self {
+        Table { entries: HashMap::default(), ignore_case }
+    }
+
+    /// Reads a table. A file must be the one that is known, if one is. `folder`
+    /// is where a run keeps what the org answered; a table that was not asked
+    /// for yet is empty.
     ///
     /// # Errors
     /// What is wrong, in a sentence.
-    pub(super) fn load(source: &mut TableSource) -> Result<Self, String> {
-        let mut table = Table { entries: HashMap::new(), ignore_case: source.ignore_case };
+    pub(super) fn load(source: &mut TableSource, folder: Option<&Path>) -> Result<Self, String> {
+        let mut table = Table::empty(source.ignore_case);
         let may_be_ambiguous = source.may_be_ambiguous;
         match &mut source.entries {
             Entries::Listed(entries) => {
@@ -89,6 +133,8 @@ impl Table {
                 }
             }
             Entries::File(file) => table.read(file, may_be_ambiguous)?,
+            Entries::Asked(asked) if asked.sha256.is_empty() => {}
+            Entries::Asked(asked) => table.read_kept(asked, folder.unwrap_or(Path::new("")))?,
         }
         Ok(table)
     }
@@ -141,8 +187,63 @@ impl Table {
         Ok(())
     }
 
+    /// The table as a run keeps it: CSV, in the order of the keys.
+    pub(super) fn kept(&self, asked: &AskedTable) -> Vec<u8> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_unstable();
+        let mut out = csv::Writer::from_writer(Vec::new());
+        let names = asked.keys.iter().map(String::as_str);
+        // Memory takes whatever is written to it.
+        let _ = out.write_record(names.chain([asked.value.as_str(), SEVERAL]));
+        for (key, value) in entries {
+            let several = if value.is_none() { "true" } else { "" };
+            let cells = [value.as_deref().unwrap_or_default(), several];
+            let _ = out.write_record(key.split(BETWEEN).chain(cells));
+        }
+        out.into_inner().unwrap_or_default()
+    }
+
+    /// The SHA-256 of [`Table::kept`].
+    pub(super) fn kept_sha256(&self, asked: &AskedTable) -> String {
+        hex(digest(&SHA256, &self.kept(asked)).as_ref())
+    }
+
+    fn read_kept(&mut self, asked: &AskedTable, folder: &Path) -> Result<(), String> {
+        let path = folder.join(&asked.file);
+        let shown = path.display();
+        let bytes =
+            std::fs::read(&path).map_err(|error| format!("{shown} can't be read: {error}"))?;
+        if hex(digest(&SHA256, &bytes).as_ref()) != asked.sha256 {
+            return Err(format!("{shown} was changed since the run began"));
+        }
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let mut record = csv::StringRecord::new();
+        let parts = asked.keys.len();
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| unreadable(&shown.to_string(), &error))?
+        {
+            let keys: Vec<&str> = record.iter().take(parts).collect();
+            let mut key = String::new();
+            self.write_key(&keys, &mut key);
+            let several = record.get(parts + 1) == Some("true");
+            let value = record.get(parts).filter(|_| !several).map(Box::from);
+            self.entries.insert(key.into_boxed_str(), value);
+        }
+        Ok(())
+    }
+
+    /// Keys in it.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) const fn ignores_case(&self) -> bool {
+        self.ignore_case
+    }
+
     /// Adds an entry; whether it says nothing else than those before.
-    fn add(&mut self, parts: &[&str], value: &str) -> bool {
+    pub(super) fn add(&mut self, parts: &[&str], value: &str) -> bool {
         let mut key = String::new();
         self.write_key(parts, &mut key);
         let known = self.entries.entry(key.into_boxed_str());
@@ -181,7 +282,7 @@ impl Table {
     /// Looks up a value; `room` is used where it has to be written first.
     pub(super) fn find(&self, value: &str, room: &mut String) -> Found<'_> {
         if !self.ignore_case {
-            return self.find_key(value.trim());
+            return self.find_key(trimmed_text(value));
         }
         room.clear();
         self.write_part(value, room);
@@ -259,12 +360,12 @@ mod tests {
     #[test]
     fn keys_are_compared_without_outer_blanks_and_case_only_where_told() {
         let mut room = String::new();
-        let table = Table::load(&mut listed(&[("Ä", "1"), ("b", "2")], false)).unwrap();
+        let table = Table::load(&mut listed(&[("Ä", "1"), ("b", "2")], false), None).unwrap();
         assert_eq!(table.find(" Ä ", &mut room), Found::Value("1"));
         assert_eq!(table.find("ä", &mut room), Found::Nothing);
-        let table = Table::load(&mut listed(&[("Ä", "1"), ("b", "2")], true)).unwrap();
+        let table = Table::load(&mut listed(&[("Ä", "1"), ("b", "2")], true), None).unwrap();
         assert_eq!(table.find("ä", &mut room), Found::Value("1"));
-        let twice = Table::load(&mut listed(&[("a", "1"), ("A", "2")], true)).unwrap_err();
+        let twice = Table::load(&mut listed(&[("a", "1"), ("A", "2")], true), None).unwrap_err();
         assert_eq!(twice, "`A` is in it twice, with different values");
     }
 
@@ -275,7 +376,7 @@ mod tests {
         std::fs::write(&path, b"K\xFCrzel;Land;Id\nM;DE;1\nM;AT;2\nM;DE;3\n;DE;4\nN;DE; 5 \n")
             .unwrap();
         let mut source = file(&path, &["Kürzel", "Land"], "Id");
-        let table = Table::load(&mut source).unwrap();
+        let table = Table::load(&mut source, None).unwrap();
         let find = |one: &str, other: &str| {
             let mut key = String::new();
             table.write_part(one, &mut key);
@@ -287,9 +388,9 @@ mod tests {
         assert_eq!(find("M", "DE"), Found::Several);
         assert_eq!(find(" N", "DE"), Found::Value("5"));
         assert_eq!(find("", "DE"), Found::Nothing);
-        assert!(Table::load(&mut source).is_ok(), "the same content");
+        assert!(Table::load(&mut source, None).is_ok(), "the same content");
         std::fs::write(&path, b"K\xFCrzel;Land;Id\nM;DE;1\n").unwrap();
-        let told = Table::load(&mut source).unwrap_err();
+        let told = Table::load(&mut source, None).unwrap_err();
         assert!(told.ends_with("owners.csv was changed since the run began"), "{told}");
     }
 
@@ -297,7 +398,7 @@ mod tests {
     fn what_is_wrong_with_a_file_is_told_without_its_values() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.csv");
-        let told = |source: &mut TableSource| Table::load(source).unwrap_err();
+        let told = |source: &mut TableSource| Table::load(source, None).unwrap_err();
         assert!(told(&mut file(&path, &["A"], "B")).contains("can't be read: "));
         std::fs::write(&path, "A;B\nsecret;2;3\n").unwrap();
         let said = told(&mut file(&path, &["A"], "B"));

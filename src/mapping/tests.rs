@@ -230,20 +230,20 @@ fn make(text: &str, header: &[&str], row: &[&str]) -> Vec<String> {
     let stored = serde_json::to_string(&(&supplies, &recipes)).unwrap();
     let (supplies, recipes): (Supplies, Vec<(String, Recipe)>) =
         serde_json::from_str(&stored).unwrap();
-    let loaded = supplies.load(&secrets()).unwrap();
+    let loaded = supplies.load(&secrets(), Path::new("")).unwrap();
     let each = recipes.iter().map(|(name, recipe)| (name.as_str(), Some(recipe)));
     let machine = Machine::new(&supplies, each, &loaded).unwrap();
     let mut line = Vec::new();
     rows::write_record(&mut line, row.iter().map(|cell| cell.as_bytes()), b',');
     let cells: Vec<_> = rows::Cells::new(&line, b',', b'"').collect();
     let mut room = Room::default();
-    if !machine.lets_pass(Cells(&cells), &mut room) {
+    if !machine.lets_pass(Cells::new(&cells, ""), &mut room) {
         return vec!["left out".to_owned()];
     }
     (0..recipes.len())
-        .map(|at| match machine.make(at, Cells(&cells), &mut room) {
-            Ok(Made::Value { truncated: false }) => room.value().to_owned(),
-            Ok(Made::Value { truncated: true }) => format!("{}…", room.value()),
+        .map(|at| match machine.make(at, Cells::new(&cells, ""), &mut room) {
+            Ok(Made::Value { text, truncated: false }) => text.to_owned(),
+            Ok(Made::Value { text, truncated: true }) => format!("{text}…"),
             Ok(other) => format!("{other:?}"),
             Err(refusal) => format!("! {}", refusal.reason("")),
         })
@@ -345,14 +345,129 @@ fn another_secret_than_the_run_began_with_is_refused() {
         Supplies { path: fine.path, tables: Vec::new(), secret: fine.secret, filter: None };
     let other =
         Secrets::new(|_| Some(SecretString::from("another secret, long enough".to_owned())));
-    let error = supplies.load(&other).unwrap_err();
+    let error = supplies.load(&other, Path::new("")).unwrap_err();
     assert_eq!(
         error.problems[0].told("legacy.toml"),
         "legacy.toml: secret_env: the environment variable `MASK_KEY` holds another secret than \
          when the run began"
     );
-    assert!(supplies.load(&Secrets::default()).is_err());
-    assert!(supplies.load(&secrets()).is_ok());
+    assert!(supplies.load(&Secrets::default(), Path::new("")).is_err());
+    assert!(supplies.load(&secrets(), Path::new("")).is_ok());
+}
+
+#[test]
+fn lookups_in_the_org_are_checked_as_far_as_the_file_tells() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[fields]
+A = { column = "x", lookup = "User by" }
+B = { columns = ["x", "y"], lookup = "User by Email" }
+C = { column = "x", lookup = "half" }
+D = "x"
+d = "y"
+[lookups.half]
+object = "User"
+[lookups.both]
+object = "User"
+by = "Email, Name"
+file = "a.csv"
+[lookups.none]
+file = "a.csv"
+key = "A"
+value = "B"
+where = "A = 1"
+"#
+    ));
+}
+
+#[test]
+fn what_the_org_answered_is_looked_up_kept_and_known_again() {
+    let text = r#"
+[fields]
+A = { column = "x", lookup = "User by Email", ambiguous = { value = "two" }, missing = "null" }
+B = { columns = ["x", "y"], lookup = "pairs" }
+C = { column = "x", lookup = "user by Email" }
+D = { column = "x", lookup = "User by Email" }
+[lookups.pairs]
+object = "Contact"
+by = ["FirstName", "LastName"]
+[lookups.idle]
+object = "Account"
+by = "Name"
+"#;
+    let mut mapping = parse(text).unwrap();
+    assert_eq!(mapping.unused_tables(), ["lookups.idle"]);
+    let questions = mapping.questions();
+    let places: Vec<_> = questions.iter().map(|question| question.place.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "legacy.toml:7: lookups.pairs",
+            "legacy.toml:3: User by Email",
+            "legacy.toml:5: user by Email"
+        ]
+    );
+    for (question, ignore_case) in questions.iter().zip([false, true, true]) {
+        let mut answer = Answer::new(question, question.asked.clone(), ignore_case);
+        let is_pair = question.asked.keys.len() == 2;
+        let records: &[(&[&str], &str)] = if is_pair {
+            &[(&["a@b", "Y"], "p1"), (&["a@b", ""], "p2")]
+        } else {
+            &[(&["A@b"], "1"), (&["c@d"], "2"), (&["C@D"], "3"), (&["c,\"d"], "4")]
+        };
+        for (keys, value) in records {
+            let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+            answer.add(&keys, value).unwrap();
+        }
+        assert_eq!(answer.keys(), if is_pair { 1 } else { 3 });
+        mapping.answer(answer);
+    }
+    assert_eq!(mapping.questions().len(), 0, "all is answered");
+
+    let recipes: Vec<Recipe> = mapping
+        .fields
+        .iter()
+        .map(|field| Recipe {
+            origin: field.recipe.origin.find(|name| Some(usize::from(name == "y"))).unwrap(),
+            steps: field.recipe.steps.clone(),
+            empty: field.recipe.empty.clone(),
+        })
+        .collect();
+    let supplies = Supplies { tables: mapping.tables.clone(), ..Supplies::none() };
+    let make = |loaded: &Loaded, x: &str, y: &str| {
+        let machine =
+            Machine::new(&supplies, recipes.iter().map(|recipe| ("F", Some(recipe))), loaded)
+                .unwrap();
+        let mut line = Vec::new();
+        rows::write_record(&mut line, [x.as_bytes(), y.as_bytes()].into_iter(), b',');
+        let cells: Vec<_> = rows::Cells::new(&line, b',', b'"').collect();
+        let mut room = Room::default();
+        let made = (0..3).map(|at| match machine.make(at, Cells::new(&cells, ""), &mut room) {
+            Ok(Made::Value { text, .. }) => text.to_owned(),
+            Ok(_) => String::new(),
+            Err(_) => "!".to_owned(),
+        });
+        (made.collect::<Vec<_>>(), machine)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let judge = |loaded: &Loaded| {
+        assert_eq!(make(loaded, "a@B", "Y").0, ["1", "!", "1"]);
+        assert_eq!(make(loaded, " a@b", "Y ").0, ["1", "p1", "1"]);
+        assert_eq!(make(loaded, "C@d", "Y").0, ["two", "!", "!"]);
+        assert_eq!(make(loaded, "c,\"D", "").0, ["4", "", "4"]);
+        assert_eq!(make(loaded, "nobody", "").0, ["", "", "!"]);
+    };
+    judge(&mapping.loaded);
+    make(&mapping.loaded, "", "").1.keep_answers(folder.path()).unwrap();
+    judge(&supplies.load(&secrets(), folder.path()).unwrap());
+
+    // A run goes on with what it began with, or not at all.
+    let kept = folder.path().join("lookup-1.csv");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert_eq!(text, "FirstName,LastName,Id,bulkhaul__Several\na@b,Y,p1,\n");
+    std::fs::write(&kept, text.replace("p1", "p2")).unwrap();
+    let error = supplies.load(&secrets(), folder.path()).unwrap_err();
+    assert!(error.problems[0].message.ends_with("lookup-1.csv was changed since the run began"));
 }
 
 /// The keys that a part of the schema has.

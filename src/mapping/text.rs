@@ -1,43 +1,80 @@
-//! Text functions. They work on a [`Text`] that is used again for every value,
-//! so that no value costs an allocation.
+//! Text functions. They work on a [`Text`], whose room is used again for every
+//! value, so that no value costs an allocation and few a copy.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 use super::recipe::Case;
 
-/// A value in the making, with room to write its next form.
+/// A value in the making. It stays where it lies, in the row, a table or the
+/// recipe, until a step changes it; then it is written into room of its own.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct Text<'v> {
+    /// The value, as long as it lies elsewhere.
+    lent: Option<&'v str>,
+    /// Else it is here, from this place on.
     now: String,
+    from: usize,
     next: String,
 }
 
-impl Text {
+impl<'v> Text<'v> {
+    /// Takes room that is given back by [`Text::leave`].
+    pub(super) fn within((now, next): (String, String)) -> Self {
+        Text { lent: Some(""), now, from: 0, next }
+    }
+
+    /// The value if it lies elsewhere, else where it begins in the first room;
+    /// and the rooms.
+    pub(super) fn leave(self) -> (Result<&'v str, usize>, (String, String)) {
+        (self.lent.ok_or(self.from), (self.now, self.next))
+    }
+
     pub(super) fn as_str(&self) -> &str {
-        &self.now
+        self.lent.unwrap_or_else(|| self.now.get(self.from..).unwrap_or_default())
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.now.is_empty()
+        self.lent.map_or(self.now.len() == self.from, str::is_empty)
     }
 
     pub(super) fn clear(&mut self) {
-        self.now.clear();
+        self.lent = Some("");
     }
 
-    pub(super) fn push_str(&mut self, text: &str) {
-        self.now.push_str(text);
+    /// Has the value be one that lies elsewhere.
+    pub(super) fn lend(&mut self, text: &'v str) {
+        self.lent = Some(text);
+    }
+
+    /// Empty room to write the value into.
+    pub(super) fn fresh(&mut self) -> &mut String {
+        self.lent = None;
+        self.from = 0;
+        self.now.clear();
+        &mut self.now
     }
 
     pub(super) fn set(&mut self, text: &str) {
-        self.now.clear();
-        self.now.push_str(text);
+        self.fresh().push_str(text);
+    }
+
+    /// The value in room of its own, where its bytes may be changed.
+    fn own(&mut self) -> &mut str {
+        if let Some(text) = self.lent {
+            self.set(text);
+        }
+        self.now.get_mut(self.from..).unwrap_or_default()
     }
 
     /// Cuts it down to a part of itself.
     pub(super) fn keep(&mut self, part: std::ops::Range<usize>) {
-        self.now.truncate(part.end);
-        self.now.drain(..part.start.min(part.end));
+        match &mut self.lent {
+            Some(text) => *text = text.get(part).unwrap_or_default(),
+            None => {
+                self.now.truncate(self.from + part.end);
+                self.from += part.start.min(part.end);
+            }
+        }
     }
 
     /// Makes the next form of the value by writing it.
@@ -46,17 +83,33 @@ impl Text {
         write: impl FnOnce(&str, &mut String) -> Result<(), E>,
     ) -> Result<(), E> {
         self.next.clear();
-        write(&self.now, &mut self.next)?;
+        let now = self.lent.unwrap_or_else(|| self.now.get(self.from..).unwrap_or_default());
+        write(now, &mut self.next)?;
         std::mem::swap(&mut self.now, &mut self.next);
+        self.lent = None;
+        self.from = 0;
         Ok(())
     }
 
     /// The same, where nothing can go wrong.
     pub(super) fn rewrite(&mut self, write: impl FnOnce(&str, &mut String)) {
-        self.next.clear();
-        write(&self.now, &mut self.next);
-        std::mem::swap(&mut self.now, &mut self.next);
+        let written: Result<(), std::convert::Infallible> = self.write(|now, next| {
+            write(now, next);
+            Ok(())
+        });
+        let Ok(()) = written;
     }
+}
+
+/// Whether a text may have blanks at its ends; most values have none.
+fn may_have_outer_blanks(text: &str) -> bool {
+    let is_edge = |byte: Option<&u8>| byte.is_some_and(|&byte| byte <= b' ' || byte >= 0x80);
+    is_edge(text.as_bytes().first()) || is_edge(text.as_bytes().last())
+}
+
+/// A text without blanks at its ends.
+pub(super) fn trimmed_text(text: &str) -> &str {
+    if may_have_outer_blanks(text) { text.trim() } else { text }
 }
 
 /// The part of a text that is left without blanks at its ends.
@@ -66,18 +119,15 @@ fn trimmed(text: &str) -> std::ops::Range<usize> {
 }
 
 /// Removes blanks at both ends.
-pub(super) fn trim(text: &mut Text) {
-    // Most values have none.
-    let is_edge = |byte: Option<&u8>| byte.is_some_and(|&byte| byte <= b' ' || byte >= 0x80);
-    let bytes = text.as_str().as_bytes();
-    if is_edge(bytes.first()) || is_edge(bytes.last()) {
+pub(super) fn trim(text: &mut Text<'_>) {
+    if may_have_outer_blanks(text.as_str()) {
         let part = trimmed(text.as_str());
         text.keep(part);
     }
 }
 
 /// Makes every run of blanks one, those at the ends none.
-pub(super) fn collapse(text: &mut Text) {
+pub(super) fn collapse(text: &mut Text<'_>) {
     let is_fine = {
         let bytes = text.as_str().as_bytes();
         bytes.is_ascii()
@@ -107,9 +157,11 @@ fn is_unwanted(letter: char) -> bool {
 }
 
 /// Removes control characters.
-pub(super) fn strip_control(text: &mut Text) {
+pub(super) fn strip_control(text: &mut Text<'_>) {
     // Plain text is known without looking at its characters.
-    if text.as_str().bytes().all(|byte| (b' '..0x7F).contains(&byte)) {
+    let is_plain =
+        |part: &[u8]| part.iter().fold(true, |plain, byte| plain & (b' '..0x7F).contains(byte));
+    if text.as_str().as_bytes().chunks(32).all(is_plain) {
         return;
     }
     if text.as_str().contains(is_unwanted) {
@@ -119,7 +171,7 @@ pub(super) fn strip_control(text: &mut Text) {
 
 /// Makes HTML plain text: tags go, line-breaking ones leave a line end, and
 /// entities become their characters. What only looks like a tag stays: `a < b`.
-pub(super) fn strip_html(text: &mut Text) {
+pub(super) fn strip_html(text: &mut Text<'_>) {
     if memchr2(b'<', b'&', text.as_str().as_bytes()).is_none() {
         return;
     }
@@ -255,7 +307,7 @@ const NAMED: &[(&str, char)] = &[
 ];
 
 /// Takes `length` characters from the `start`th on.
-pub(super) fn substring(text: &mut Text, start: i32, length: Option<u32>) {
+pub(super) fn substring(text: &mut Text<'_>, start: i32, length: Option<u32>) {
     let now = text.as_str();
     let skipped = match usize::try_from(start) {
         Ok(start) => start.saturating_sub(1),
@@ -275,7 +327,7 @@ fn nth(text: &str, place: usize) -> usize {
 }
 
 /// Cuts to so many characters; whether anything was cut.
-pub(super) fn truncate(text: &mut Text, chars: u32) -> bool {
+pub(super) fn truncate(text: &mut Text<'_>, chars: u32) -> bool {
     let now = text.as_str();
     if now.len() <= chars as usize {
         return false;
@@ -289,7 +341,7 @@ pub(super) fn truncate(text: &mut Text, chars: u32) -> bool {
 }
 
 /// Takes one of the pieces between separators, trimmed; empty ones don't count.
-pub(super) fn piece(text: &mut Text, split: &str, piece: i32) {
+pub(super) fn piece(text: &mut Text<'_>, split: &str, piece: i32) {
     let back = (piece.unsigned_abs() as usize).saturating_sub(1);
     text.rewrite(|now, next| {
         let mut found = pieces(now, split);
@@ -304,21 +356,51 @@ pub(super) fn piece(text: &mut Text, split: &str, piece: i32) {
 
 /// The pieces between separators, trimmed, empty ones left out.
 pub(super) fn pieces<'a>(text: &'a str, split: &'a str) -> impl Iterator<Item = &'a str> {
-    text.split(split).map(str::trim).filter(|piece| !piece.is_empty())
+    // Looking for a text takes a preparation that few cells are worth.
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let now = rest?;
+        let found = match split.as_bytes() {
+            [byte] => memchr(*byte, now.as_bytes()),
+            _ => now.find(split),
+        };
+        let (piece, behind) = match found {
+            Some(at) => (now.get(..at)?, now.get(at + split.len()..)),
+            None => (now, None),
+        };
+        rest = behind;
+        Some(trimmed_text(piece))
+    })
+    .filter(|piece| !piece.is_empty())
+}
+
+/// Appends a text in another letter case, ASCII without asking Unicode.
+fn cased<L: Iterator<Item = char>>(
+    text: &str,
+    out: &mut String,
+    ascii: fn(&u8) -> u8,
+    other: fn(char) -> L,
+) {
+    for letter in text.chars() {
+        match u8::try_from(letter) {
+            Ok(byte) if byte.is_ascii() => out.push(char::from(ascii(&byte))),
+            _ => out.extend(other(letter)),
+        }
+    }
 }
 
 /// Changes letter case.
-pub(super) fn change_case(text: &mut Text, case: Case) {
+pub(super) fn change_case(text: &mut Text<'_>, case: Case) {
     if text.as_str().is_ascii() && case != Case::Title {
         match case {
-            Case::Upper => text.now.make_ascii_uppercase(),
-            _ => text.now.make_ascii_lowercase(),
+            Case::Upper => text.own().make_ascii_uppercase(),
+            _ => text.own().make_ascii_lowercase(),
         }
         return;
     }
     text.rewrite(|now, next| match case {
-        Case::Upper => next.extend(now.chars().flat_map(char::to_uppercase)),
-        Case::Lower => next.extend(now.chars().flat_map(char::to_lowercase)),
+        Case::Upper => cased(now, next, u8::to_ascii_uppercase, char::to_uppercase),
+        Case::Lower => cased(now, next, u8::to_ascii_lowercase, char::to_lowercase),
         Case::Title => {
             let mut in_word = false;
             for letter in now.chars() {
@@ -351,7 +433,7 @@ pub(super) fn is_word(value: &str, words: &[String]) -> bool {
 mod tests {
     use super::*;
 
-    fn made(value: &str, change: impl FnOnce(&mut Text)) -> String {
+    fn made(value: &str, change: impl FnOnce(&mut Text<'_>)) -> String {
         let mut text = Text::default();
         text.set(value);
         change(&mut text);

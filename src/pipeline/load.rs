@@ -162,6 +162,10 @@ fn begin(
         (derivation, derived) = (Some(taken.derivation), Some(taken.derived));
         _parent = Some(taken.parent);
     }
+    prepared
+        .plan
+        .keep_answers(folder.path())
+        .map_err(|(path, source)| PreflightError::Rows { path, source })?;
     let ledger = alone(&prepared, || {
         let derivation = derivation.as_ref();
         let made = Made { folder, source: &source, files, derivation, parent };

@@ -17,6 +17,7 @@
 //! and [`Account`] what is known of one, from its ledger and outcome files.
 
 mod account;
+mod answering;
 mod books;
 mod carried;
 mod check;

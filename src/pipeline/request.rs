@@ -34,6 +34,9 @@ pub struct LoadRequest {
     /// older release has none.
     #[serde(default)]
     pub mapping: Option<PathBuf>,
+    /// The currency of every row. The ledger of an older release has none.
+    #[serde(default)]
+    pub currency: Option<String>,
     /// Where the mapping finds its secret; never kept.
     #[serde(skip)]
     pub secrets: Secrets,

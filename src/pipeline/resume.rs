@@ -339,7 +339,7 @@ fn look(open: OpenRun, secrets: &Secrets, reads: RowsRead) -> Result<Looked, Res
     let mut plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
     let is_read = sources.iter().all(|source| source.rows.is_some());
-    match plan.make_ready(secrets) {
+    match plan.make_ready(secrets, open.folder.path()) {
         Err(_) if reads == RowsRead::None || (reads == RowsRead::Rest && is_read) => {}
         ready => ready?,
     }

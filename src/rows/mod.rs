@@ -29,7 +29,9 @@ pub use batch::{
     SourceRows, Stretch,
 };
 pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_form, key_hash};
-pub use cells::{Cell, Cells, needs_quotes, nth_cell, write_cell, write_quoted, write_record};
+pub use cells::{
+    Cell, Cells, needs_quotes, nth_cell, plain_cells, write_cell, write_quoted, write_record,
+};
 pub use encoded::{
     Changes, ColumnNames, EMPTY_HASH, EncodedBatch, EncodedRow, LEFT_OUT, MadeColumn,
     RecordChanges, Rejection,

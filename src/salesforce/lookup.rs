@@ -18,7 +18,7 @@ use super::encode;
 use super::error::{CallError, Happened, Kind};
 use super::org::Org;
 use super::query::QueryScope;
-use super::record::FieldValue;
+use super::record::{FieldValue, Record};
 use crate::domain::{RecordId, ValueKind};
 
 /// Bytes of a path with its query. What is left of the 16,384 is for the
@@ -84,25 +84,31 @@ impl Org {
             let mut pages = self.query(&statement, lookup.scope);
             while let Some(page) = pages.next_page().await? {
                 for record in page.records {
-                    let value = |path: &str| record.at(path).map(FieldValue::cell);
-                    let id = value("Id").and_then(|id| id.parse().ok());
-                    let key = value(lookup.key_field);
-                    let cells = lookup.fields.iter().map(|field| value(field)).collect();
-                    let (Some(id), Some(key), Some(cells)) = (id, key, cells) else {
-                        // A value that is missing is not one that is empty.
-                        return Err(CallError::new(
-                            "look up records",
-                            Kind::Reply,
-                            Happened::Maybe,
-                        )
-                        .message("a record lacks a field that was asked for"));
-                    };
-                    found.push(FoundRecord { id, key, cells });
+                    let id = record.cell("Id")?.parse().map_err(|_| lacks_a_field())?;
+                    let key = record.cell(lookup.key_field)?;
+                    let cells = lookup.fields.iter().map(|field| record.cell(field));
+                    found.push(FoundRecord { id, key, cells: cells.collect::<Result<_, _>>()? });
                 }
             }
         }
         Ok(found)
     }
+}
+
+impl Record {
+    /// The value at a dotted path, as the text of a cell.
+    ///
+    /// # Errors
+    /// [`CallError`] for one that is not there: a value that is missing is not
+    /// one that is empty.
+    pub fn cell(&self, path: &str) -> Result<String, CallError> {
+        self.at(path).map(FieldValue::cell).ok_or_else(lacks_a_field)
+    }
+}
+
+fn lacks_a_field() -> CallError {
+    CallError::new("look up records", Kind::Reply, Happened::Maybe)
+        .message("a record lacks a field that was asked for")
 }
 
 /// How many calls [`Org::find_records`] takes, for the allowance (I9); one more

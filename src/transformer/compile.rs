@@ -4,6 +4,7 @@
 //! whole list, not one thing after the other.
 
 mod asked;
+mod currency;
 mod fields;
 mod keys;
 mod mapped;
@@ -18,12 +19,16 @@ use super::relationship::{self, Parents, list};
 use super::{LoadSpec, Problem};
 use crate::domain::nearest;
 use crate::domain::{ColumnDelimiter, Field, ObjectDescription, Operation};
+use crate::mapping::{Loaded, Supplies};
 use crate::rows::Dialect;
 
 /// Checks what the user asked for against the header and describe.
 ///
 /// `parents` gives the description of an object by API name, `None` when this
 /// user can't see it; it is asked for the names in [`needed_parents`].
+///
+/// A plan whose mapping has questions to the org is not ready before
+/// [`Plan::make_answered`].
 ///
 /// # Errors
 /// Every [`Problem`] there is, in the order of the columns.
@@ -46,13 +51,14 @@ pub fn compile(
     compiler.check_names();
     let external_id = compiler.check_external_id();
     let mut parents = Parents::new(parents);
-    let mut mapped = None;
+    let mut mapped: Option<Mapped<'_>> = None;
     match spec.mapping {
         Some(mapping) => {
             mapped = Some(compiler.resolve_mapping(mapping, external_id, &mut parents));
         }
         None => compiler.resolve_columns(external_id, &mut parents),
     }
+    compiler.set_currency();
     let key = compiler.find_key(external_id);
     compiler.check_required();
     let user_keys = compiler.find_user_keys();
@@ -66,7 +72,10 @@ pub fn compile(
         return Err(problems);
     }
     let mut plan = Plan {
-        mapping: mapped.as_ref().and_then(|mapped: &Mapped<'_>| mapped.supplies(&columns)),
+        mapping: match &mapped {
+            Some(mapped) => mapped.supplies(&columns),
+            None => columns.iter().any(|it| it.recipe.is_some()).then(Supplies::none),
+        },
         machine: Ready::default(),
         object: spec.object.name.clone(),
         operation: spec.operation,
@@ -84,8 +93,9 @@ pub fn compile(
         empty: spec.empty,
         notes,
     };
-    if let Some(mapping) = spec.mapping {
-        plan.make_machine(&mapping.loaded).map_err(|error| {
+    if spec.mapping.is_none_or(|mapping| mapping.questions().is_empty()) {
+        let loaded = spec.mapping.map_or_else(Loaded::default, |mapping| mapping.loaded.clone());
+        plan.make_machine(&loaded).map_err(|error| {
             let file = error.file_name();
             error
                 .problems

@@ -6,6 +6,7 @@
 //! be unique); a row is written anew only when a byte of it changes.
 
 mod mapped;
+mod memo;
 
 use memchr::{memchr, memchr2, memmem};
 

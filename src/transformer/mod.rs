@@ -47,6 +47,8 @@ pub struct LoadSpec<'a> {
     pub renames: &'a [(String, String)],
     /// `--empty`: what an empty cell says.
     pub empty: EmptyMeans,
+    /// `--currency`: the currency of every row.
+    pub currency: Option<&'a str>,
     /// `--mapping`; goes without `renames`.
     pub mapping: Option<&'a Mapping>,
 }

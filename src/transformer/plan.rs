@@ -1,12 +1,14 @@
 //! What a load's columns come to: checked once, applied to every row.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::EmptyMeans;
 use crate::domain::{ColumnDelimiter, LineEnding, Operation, ValueKind};
-use crate::mapping::{Loaded, Machine, MappingError, Recipe, Secrets, Supplies};
+use crate::mapping::{Loaded, Machine, Mapping, MappingError, Recipe, Secrets, Supplies};
 use crate::rows::{ColumnNames, Dialect, MadeColumn, write_record};
 
 /// A checked plan: which column goes into which field, and how.
@@ -194,20 +196,41 @@ impl Plan {
         ColumnNames { source: self.header.clone(), made: made.collect() }
     }
 
-    /// Makes a plan that was stored ready to encode: value maps and lookup
-    /// files come into memory, the secret from where `secrets` finds it. A plan
-    /// without a mapping is ready as it is.
+    /// Makes a plan that was stored ready to encode: value maps and lookups come
+    /// into memory, what the org answered from the run's `folder`, the secret
+    /// from where `secrets` finds it. A plan without a mapping is ready as it is.
     ///
     /// # Errors
     /// [`MappingError`] when a file or the secret is missing or was changed.
-    pub fn make_ready(&mut self, secrets: &Secrets) -> Result<(), MappingError> {
+    pub fn make_ready(&mut self, secrets: &Secrets, folder: &Path) -> Result<(), MappingError> {
         match &self.mapping {
             None => Ok(()),
             Some(supplies) => {
-                let loaded = supplies.load(secrets)?;
+                let loaded = supplies.load(secrets, folder)?;
                 self.make_machine(&loaded)
             }
         }
+    }
+
+    /// Makes a plan ready whose mapping had questions to the org, now that they
+    /// are answered.
+    ///
+    /// # Errors
+    /// [`MappingError`] when a recipe can't work; one that was checked can.
+    pub fn make_answered(&mut self, mapping: &Mapping) -> Result<(), MappingError> {
+        if let Some(supplies) = &mut self.mapping {
+            supplies.tables.clone_from(&mapping.tables);
+        }
+        self.make_machine(&mapping.loaded)
+    }
+
+    /// Writes what the org answered to the mapping's lookups into the run's
+    /// folder, from where [`Plan::make_ready`] takes it.
+    ///
+    /// # Errors
+    /// The file that can't be written, and what the system said.
+    pub fn keep_answers(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+        self.machine.0.as_ref().map_or(Ok(()), |machine| machine.keep_answers(folder))
     }
 
     pub(super) fn make_machine(&mut self, loaded: &Loaded) -> Result<(), MappingError> {

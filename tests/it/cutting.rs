@@ -204,6 +204,7 @@ impl Case {
             object: &object,
             external_id: self.upsert.then_some("Key__c"),
             user_keys: &[],
+            currency: None,
             renames: if self.drops_note { &dropped } else { &[] },
             empty: EmptyMeans::Skip,
             mapping: None,

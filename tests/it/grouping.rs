@@ -55,6 +55,7 @@ fn plan(source: &dyn SourceRows) -> Plan {
         object: &object,
         external_id: None,
         user_keys: &["Name".to_owned()],
+        currency: None,
         renames: &[],
         empty: EmptyMeans::Skip,
         mapping: None,

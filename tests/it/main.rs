@@ -37,6 +37,7 @@ mod login_secrets;
 mod logins;
 mod lookup;
 mod mapping;
+mod org_lookups;
 mod passing_failures;
 mod reconciling;
 mod resume;

@@ -91,6 +91,7 @@ fn encoded(source: &str, encoding: &str, mapping: &str) -> String {
         object: &object,
         external_id: Some("Legacy_Id__c"),
         user_keys: &[],
+        currency: None,
         renames: &[],
         empty: EmptyMeans::Skip,
         mapping: Some(&mapping),

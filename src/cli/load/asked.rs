@@ -38,6 +38,9 @@ pub(in crate::cli) struct AskedArgs {
     /// and in what form
     #[arg(long, value_name = "FILE.toml", conflicts_with = "map")]
     mapping: Option<PathBuf>,
+    /// The currency of every row, in an org with several, such as EUR
+    #[arg(long, value_name = "ISO", value_parser = parse_currency)]
+    currency: Option<String>,
     /// What an empty cell means: leave the field alone, or clear it
     #[arg(long, value_enum, default_value = "skip", value_name = "WHAT")]
     empty: Empty,
@@ -142,6 +145,14 @@ fn parse_rename(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "write it as COLUMN=FIELD, or COLUMN= to leave the column out".to_owned())
 }
 
+/// Three letters, in capitals.
+fn parse_currency(text: &str) -> Result<String, String> {
+    let is_code = text.len() == 3 && text.chars().all(|letter| letter.is_ascii_alphabetic());
+    is_code
+        .then(|| text.to_ascii_uppercase())
+        .ok_or_else(|| "write a currency in three letters, such as EUR".to_owned())
+}
+
 /// A whole percentage below 100, with or without its sign.
 pub(in crate::cli) fn parse_percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<u8>();
@@ -180,6 +191,7 @@ impl AskedArgs {
                 .mapping
                 .as_ref()
                 .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+            currency: self.currency.clone(),
             secrets: secrets(),
             empty: match self.empty {
                 Empty::Skip => EmptyMeans::Skip,
@@ -222,6 +234,12 @@ mod tests {
         assert_eq!(parse_rename("Notes="), Ok(("Notes".to_owned(), String::new())));
         assert!(parse_rename("=Name").is_err());
         assert!(parse_rename("Name").is_err());
+    }
+
+    #[test]
+    fn currencies_are_three_letters() {
+        assert_eq!(parse_currency("eur"), Ok("EUR".to_owned()));
+        assert!(parse_currency("€").is_err() && parse_currency("EURO").is_err());
     }
 
     #[test]

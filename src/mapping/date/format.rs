@@ -8,6 +8,67 @@ pub(in crate::mapping) struct Format {
     items: Vec<Item>,
     /// The first of the hundred years that two digits stand for.
     pivot: i16,
+    /// Where everything stands, if that is the same in every value.
+    fixed: Option<Fixed>,
+}
+
+/// A format of ASCII whose every part has one width.
+#[derive(Debug, Default)]
+struct Fixed {
+    length: usize,
+    literals: Vec<(usize, u8)>,
+    /// Where year, month, day, hour, minute and second begin.
+    parts: [Option<usize>; 6],
+}
+
+impl Fixed {
+    fn of(items: &[Item]) -> Option<Self> {
+        let mut fixed = Fixed::default();
+        for item in items {
+            let (part, width) = match item {
+                Item::Literal(text) if text.is_ascii() => {
+                    let from = fixed.length;
+                    fixed.literals.extend((from..).zip(text.bytes()));
+                    fixed.length += text.len();
+                    continue;
+                }
+                Item::Year4 => (0, 4),
+                Item::Number(Part::Month, 2, 2) => (1, 2),
+                Item::Number(Part::Day, 2, 2) => (2, 2),
+                Item::Number(Part::Hour, 2, 2) => (3, 2),
+                Item::Number(Part::Minute, 2, 2) => (4, 2),
+                Item::Number(Part::Second, 2, 2) => (5, 2),
+                _ => return None,
+            };
+            *fixed.parts.get_mut(part)? = Some(fixed.length);
+            fixed.length += width;
+        }
+        Some(fixed)
+    }
+
+    /// As [`Format::read`].
+    fn read(&self, value: &[u8]) -> Option<Result<Read, ()>> {
+        if value.len() != self.length
+            || !self.literals.iter().all(|&(at, byte)| value.get(at) == Some(&byte))
+        {
+            return None;
+        }
+        let number = |part: Option<usize>, width: usize| {
+            let Some(at) = part else { return Some(0) };
+            value.get(at..at + width)?.iter().try_fold(0_i16, |number, byte| {
+                byte.is_ascii_digit().then(|| number * 10 + i16::from(byte - b'0'))
+            })
+        };
+        let [year, month, day, hour, minute, second] = self.parts;
+        let year = number(year, 4)?;
+        let two = |part| number(part, 2).map(|number| number as i8);
+        let (month, day) = (two(month)?, two(day)?);
+        let (hour, minute, second) = (two(hour)?, two(minute)?, two(second)?);
+        Some(match (Date::new(year, month, day), Time::new(hour, minute, second, 0)) {
+            (Ok(day), Ok(time)) => Ok(Read { at: DateTime::from_parts(day, time), offset: None }),
+            _ => Err(()),
+        })
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -128,7 +189,8 @@ impl Format {
                 _ => return Err(FormatError::Letters(letters.to_owned())),
             });
         }
-        let format = Format { items, pivot: pivot.unwrap_or(0) };
+        let fixed = Fixed::of(&items);
+        let format = Format { items, pivot: pivot.unwrap_or(0), fixed };
         format.check(pivot)?;
         Ok(format)
     }
@@ -175,6 +237,14 @@ impl Format {
     /// Reads a value: `None` when it has another form, an error when it has
     /// this form and the calendar has no such day or time.
     pub(in crate::mapping) fn read(&self, value: &str) -> Option<Result<Read, ()>> {
+        match &self.fixed {
+            Some(fixed) => fixed.read(value.as_bytes()),
+            None => self.read_parts(value),
+        }
+    }
+
+    /// Reads one part after the other.
+    fn read_parts(&self, value: &str) -> Option<Result<Read, ()>> {
         let mut rest = value;
         let (mut year, mut month, mut day) = (0_i16, 0_i8, 0_i8);
         let (mut hour, mut minute, mut second, mut nanos) = (0_i8, 0_i8, 0_i8, 0_i32);
@@ -292,6 +362,8 @@ fn zone(rest: &mut &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -303,6 +375,19 @@ mod tests {
         assert_eq!(wrong("dd.MM.yyyy hh:mm"), "h and a (AM or PM) go together");
         assert!(wrong("dd.MM.yy").starts_with("`yy` needs `two_digit_years_from`"));
         assert_eq!(wrong("yyyy'T"), "a single quote is not closed");
+    }
+
+    proptest! {
+        #[test]
+        fn a_format_of_one_width_is_read_as_part_by_part(
+            value in "[0-3][0-9][.x][01][0-9][.é](19|20)[0-9]{2}( [0-2][0-9]:[0-6][0-9])?|[0-9.: ]{0,17}",
+        ) {
+            for format in ["dd.MM.yyyy", "dd.MM.yyyy HH:mm", "yyyyMMddHHmmss", "'um' HH MM dd yyyy"] {
+                let format = Format::parse(format, None).unwrap();
+                prop_assert!(format.fixed.is_some());
+                prop_assert_eq!(format.read(&value), format.read_parts(&value));
+            }
+        }
     }
 
     #[test]

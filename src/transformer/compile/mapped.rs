@@ -64,6 +64,7 @@ impl<'a> Compiler<'a> {
             column.source.or(first).unwrap_or(usize::MAX)
         });
         self.note_made(mapping);
+        self.note_unused(mapping);
         Mapped { mapping, filter }
     }
 
@@ -75,6 +76,15 @@ impl<'a> Compiler<'a> {
         if !made.is_empty() {
             let file = mapping.file_name();
             self.notes.push(format!("values made by {file}: {}", list(made.into_iter())));
+        }
+    }
+
+    /// A table that nobody uses may be one that was meant to be.
+    fn note_unused(&mut self, mapping: &Mapping) {
+        let unused = mapping.unused_tables();
+        if !unused.is_empty() {
+            let file = mapping.file_name();
+            self.notes.push(format!("no field of {file} uses {}", list(unused.into_iter())));
         }
     }
 

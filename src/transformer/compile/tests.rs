@@ -114,6 +114,7 @@ struct Ask {
     maps: Vec<(String, String)>,
     object: ObjectDescription,
     mapping: Option<Mapping>,
+    currency: Option<&'static str>,
 }
 
 fn ask(operation: Operation) -> Ask {
@@ -124,6 +125,7 @@ fn ask(operation: Operation) -> Ask {
         maps: Vec::new(),
         object: account(),
         mapping: None,
+        currency: None,
     }
 }
 
@@ -152,6 +154,7 @@ impl Ask {
             renames: &self.maps,
             empty: EmptyMeans::Skip,
             mapping: self.mapping.as_ref(),
+            currency: self.currency,
         }
     }
 

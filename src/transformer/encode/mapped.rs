@@ -8,6 +8,7 @@
 
 use rayon::prelude::*;
 
+use super::memo::{Flags, Memo, Recalled, Unknown};
 use super::{
     Boolean, DOUBLE_DIGITS, Encoder, boolean, digits, has_foreign_line_end, with_line_ends,
 };
@@ -16,7 +17,7 @@ use crate::mapping::{self, Machine, Made, Room};
 use crate::rows::{
     CLEAR, Cell, Cells, Changes, EMPTY_HASH, EncodedBatch, EncodedRow, KeyExactness, RawBatch,
     RawRecord, RecordChanges, Refusal, Rejection, RowFault, Rule, canonical_hash, key_hash,
-    write_cell,
+    needs_quotes, plain_cells, write_cell,
 };
 use crate::transformer::{EmptyMeans, Plan, Treatment};
 
@@ -37,6 +38,8 @@ struct Sent {
     may_clear: bool,
     /// Whether an empty value clears it, where the mapping doesn't say.
     clears: bool,
+    /// The cell whose values are remembered.
+    memo_of: Option<usize>,
 }
 
 /// The plan as tables by sent column.
@@ -53,6 +56,8 @@ pub(super) struct MappedEncoder<'p> {
 struct Rooms {
     room: Room,
     scratch: Vec<u8>,
+    /// By column.
+    memos: Vec<Memo>,
 }
 
 impl<'p> MappedEncoder<'p> {
@@ -65,15 +70,20 @@ impl<'p> MappedEncoder<'p> {
                 let is_key = plan.key == Some(at);
                 let may_clear =
                     !is_key && column.field != "Id" && column.treatment != Treatment::Boolean;
+                let text_slot = plan.text_candidates.iter().position(|&watched| watched == at);
                 Sent {
                     cell: column.source.filter(|_| column.recipe.is_none()),
                     place: plan.place_of(at) as u32,
                     treatment: column.treatment,
                     kind: column.kind,
                     is_key,
-                    text_slot: plan.text_candidates.iter().position(|&watched| watched == at),
+                    text_slot,
                     may_clear,
                     clears: may_clear && plan.empty == EmptyMeans::Clear,
+                    // Keys hardly repeat, and their hash is wanted, too.
+                    memo_of: machine
+                        .worth_remembering(at)
+                        .filter(|_| !is_key && text_slot.is_none()),
                 }
             })
             .collect();
@@ -104,7 +114,9 @@ impl<'p> MappedEncoder<'p> {
             ..EncodedBatch::default()
         };
         let mut rooms = Rooms::default();
+        rooms.memos.resize_with(self.columns.len(), Memo::default);
         let mut cells: Vec<Cell<'_>> = Vec::with_capacity(self.cells);
+        let checked = text_of(batch, records);
         for (index, record) in records.iter().enumerate() {
             let begin = encoded.side.len();
             let mut changes = Changes::default();
@@ -113,9 +125,14 @@ impl<'p> MappedEncoder<'p> {
                 None => {
                     let text = batch.record(record);
                     cells.clear();
-                    let found = Cells::new(text, self.base.delimiter, self.base.quote);
-                    cells.extend(found.take(self.cells));
-                    self.write_row(&cells, index, &mut encoded, &mut changes, &mut rooms)
+                    let (delimiter, quote) = (self.base.delimiter, self.base.quote);
+                    if record.has_quotes {
+                        cells.extend(Cells::new(text, delimiter, quote).take(self.cells));
+                    } else {
+                        plain_cells(text, delimiter, quote, self.cells, &mut cells);
+                    }
+                    let of_row = mapping::Cells::new(&cells, checked);
+                    self.write_row(&cells, of_row, index, &mut encoded, &mut changes, &mut rooms)
                 }
             };
             match written {
@@ -139,12 +156,12 @@ impl<'p> MappedEncoder<'p> {
     fn write_row(
         &self,
         cells: &[Cell<'_>],
+        of_row: mapping::Cells<'_, '_>,
         index: usize,
         encoded: &mut EncodedBatch,
         changes: &mut Changes,
         rooms: &mut Rooms,
     ) -> Result<(), Rejection> {
-        let of_row = mapping::Cells(cells);
         if !self.machine.lets_pass(of_row, &mut rooms.room) {
             return Err(Rejection::LeftOut);
         }
@@ -159,7 +176,24 @@ impl<'p> MappedEncoder<'p> {
                     let Some(cell) = cells.get(cell) else { continue };
                     self.pass(column, cell, index, encoded, changes, rooms)?;
                 }
-                None => self.make(at, column, of_row, index, encoded, changes, rooms)?,
+                None => {
+                    let mut unknown = None;
+                    if let Some(cell) = column.memo_of.and_then(|cell| cells.get(cell))
+                        && let Some(memo) = rooms.memos.get_mut(at)
+                    {
+                        match memo.recall(cell) {
+                            Recalled::Known(text, flags) => {
+                                encoded.side.extend_from_slice(text);
+                                changes.truncated += u64::from(flags.truncated);
+                                changes.booleans += u64::from(flags.boolean);
+                                continue;
+                            }
+                            Recalled::Unknown(cell) => unknown = Some(cell),
+                            Recalled::Useless => {}
+                        }
+                    }
+                    self.make(at, column, of_row, unknown, index, encoded, changes, rooms)?;
+                }
             }
             // What is shorter in bytes needs no counting.
             if encoded.side.len() - from > MAX_FIELD_CHARS {
@@ -217,6 +251,7 @@ impl<'p> MappedEncoder<'p> {
         at: usize,
         column: &Sent,
         cells: mapping::Cells<'_, '_>,
+        unknown: Option<Unknown<'_>>,
         index: usize,
         encoded: &mut EncodedBatch,
         changes: &mut Changes,
@@ -225,23 +260,36 @@ impl<'p> MappedEncoder<'p> {
         let refused = |refusal| Rejection::Refused { column: column.place, refusal };
         let made = self.machine.make(at, cells, &mut rooms.room).map_err(refused)?;
         let clears = match made {
-            Made::Value { truncated } => {
+            Made::Value { text, truncated } => {
                 changes.truncated += u64::from(truncated);
-                let value = rooms.room.value().as_bytes();
+                let value = text.as_bytes();
                 let word = treated(column, value, value == CLEAR)?;
                 self.hash(column, value, index, encoded);
                 let out = &mut encoded.side;
+                let begin = out.len();
                 match word {
                     Some(word) => {
                         changes.booleans += 1;
                         out.extend_from_slice(word);
                     }
+                    None if !needs_quotes(value, self.base.out_delimiter) => {
+                        out.extend_from_slice(value);
+                    }
                     None if has_foreign_line_end(value, self.base.line_ending) => {
                         changes.line_ends += 1;
                         let value = with_line_ends(value, self.base.line_ending);
                         write_cell(out, &value, self.base.out_delimiter);
+                        // It counts as changed each time.
+                        return Ok(());
                     }
                     None => write_cell(out, value, self.base.out_delimiter),
+                }
+                if let Some(cell) = unknown
+                    && let Some(memo) = rooms.memos.get_mut(at)
+                    && out.len() - begin <= MAX_FIELD_CHARS
+                {
+                    let flags = Flags { truncated, boolean: word.is_some() };
+                    memo.note(cell, out.get(begin..).unwrap_or_default(), flags);
                 }
                 return Ok(());
             }
@@ -294,6 +342,14 @@ impl<'p> MappedEncoder<'p> {
             Rejection::Refused { column: column.place, refusal }
         })
     }
+}
+
+/// The text of some records, if all of it is UTF-8: checked at once, not cell by
+/// cell. Where a row is none, its neighbours' cells are checked one by one.
+fn text_of<'b>(batch: &'b RawBatch, records: &[RawRecord]) -> &'b str {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return "" };
+    let bytes = batch.bytes.get(first.start as usize..last.end as usize);
+    str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
 }
 
 fn characters(text: &[u8]) -> usize {

@@ -188,7 +188,7 @@ fn a_mapped_plan_survives_the_ledger_and_sends_nothing_before_it_is_ready() {
     let row = "K1,a,1,2,MB,\"1,5\",31.12.2025,,ja,\n";
     assert!(!again.is_ready());
     assert_eq!(encode(&again, row), ["! the mapping was not made ready"]);
-    again.make_ready(&Secrets::default()).unwrap();
+    again.make_ready(&Secrets::default(), Path::new("")).unwrap();
     assert_eq!(encode(&again, row), encode(&plan, row));
     assert!(encode(&plan, row)[0].starts_with("K1,a,"));
 }
@@ -310,4 +310,45 @@ proptest! {
             prop_assert_eq!(sent, expected, "{:?}", row);
         }
     }
+}
+
+#[test]
+fn a_currency_is_sent_with_every_row() {
+    let mut asked = ask(Operation::Insert);
+    asked.currency = Some("EUR");
+    let told = |asked: &Ask, header: &[&str]| asked.of(header).unwrap_err().remove(0);
+    let problem = told(&asked, &["Name"]);
+    assert_eq!(
+        problem.message,
+        "--currency: Account has no field CurrencyIsoCode that this user may see"
+    );
+    let values = json!({"picklistValues": [
+        {"value": "EUR", "active": true}, {"value": "USD", "active": true},
+        {"value": "DEM", "active": false}
+    ]});
+    asked.object.fields.push(field("CurrencyIsoCode", "picklist", values));
+    let plan = asked.of(&["Name", "Phone"]).unwrap();
+    assert_eq!(plan.header_line(), b"Name,Phone,CurrencyIsoCode\n");
+    assert_eq!(encode(&plan, "a,1\n\"b,c\",\n"), ["a,1,EUR", "\"b,c\",,EUR"]);
+    // A run goes on with it.
+    let mut again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+    again.make_ready(&Secrets::default(), Path::new("")).unwrap();
+    assert_eq!(encode(&again, "a,1\n"), ["a,1,EUR"]);
+
+    let problem = told(&asked, &["Name", "CurrencyIsoCode"]);
+    assert_eq!(
+        problem.message,
+        "--currency: `CurrencyIsoCode` sets Account.CurrencyIsoCode already"
+    );
+    asked.currency = Some("DEM");
+    let problem = told(&asked, &["Name"]);
+    assert_eq!(problem.message, "--currency: the org has no active currency `DEM`");
+    assert_eq!(problem.hint.unwrap(), "it has EUR, USD");
+    asked.currency = Some("usd");
+    let asked = asked.mapping("[fields]\nName = { column = \"A\", trim = true }\n");
+    let plan = asked.of(&["A"]).unwrap();
+    assert_eq!(encode(&plan, " a \n"), ["a,USD"]);
+    let mut asked = ask(Operation::Delete);
+    asked.currency = Some("EUR");
+    assert!(told(&asked, &["Id"]).message.contains("--currency does not go with delete"));
 }
