@@ -162,6 +162,11 @@ fn begin(
         (derivation, derived) = (Some(taken.derivation), Some(taken.derived));
         _parent = Some(taken.parent);
     }
+    if let Some(doubles) = prepared.doubles.take() {
+        doubles
+            .move_into(folder)
+            .map_err(|(path, source)| PreflightError::Rows { path, source })?;
+    }
     let ledger = alone(&prepared, || {
         let derivation = derivation.as_ref();
         let made = Made { folder, source: &source, files, derivation, parent };

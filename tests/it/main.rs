@@ -21,6 +21,7 @@ mod compressed;
 mod conservation;
 mod cutting;
 mod documents;
+mod duplicates;
 mod export;
 mod export_faults;
 mod export_layout;
