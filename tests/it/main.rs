@@ -17,6 +17,7 @@ mod bad_input;
 mod browsing;
 mod check;
 mod client;
+mod clone;
 mod compressed;
 mod conservation;
 mod cutting;
