@@ -37,6 +37,7 @@ mod local_org_serve;
 mod login_secrets;
 mod logins;
 mod lookup;
+mod map;
 mod mapping;
 mod passing_failures;
 mod reconciling;
