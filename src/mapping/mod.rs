@@ -23,6 +23,7 @@
 mod cells;
 mod conversion;
 mod date;
+mod draft;
 mod field;
 mod file;
 mod filter;
@@ -33,6 +34,7 @@ mod number;
 mod problem;
 mod recipe;
 mod replace;
+mod sdl;
 mod section;
 mod table;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod text;
 
 pub use cells::Cells;
 pub use date::{DateFormats, Fold};
+pub use draft::{Confidence, Draft, DraftSpec, Proposal, SampledColumn, draft};
 pub use field::FieldEntry;
 pub use file::{Mapping, Unmapped};
 pub use filter::{Condition, Filter, Test};
@@ -50,4 +53,5 @@ pub use number::{NumberFormat, Rounding};
 pub use problem::{MappingError, MappingProblem};
 pub use recipe::{Case, Origin, Otherwise, Piece, Recipe, Step, WhenEmpty};
 pub use replace::Replace;
+pub use sdl::{ImportedSdl, import_sdl};
 pub use table::{Entries, MOST_TABLE_BYTES, TableFile, TableSource};

@@ -33,13 +33,13 @@ pub(crate) struct Apply<'a, 'c> {
     update_stamp: Vec<u8>,
     /// Parents seen in this unit; they can't go while the writer is ours.
     parents: HashMap<RecordKey, Option<bool>>,
-    errors: Vec<RowError>,
+    pub(super) errors: Vec<RowError>,
     faults: RowFaults<'a>,
     // Scratch, kept to spare allocations.
     record: Vec<u8>,
-    old: Vec<u8>,
+    pub(super) old: Vec<u8>,
     found: Vec<u64>,
-    resolved: Vec<(u16, RecordKey)>,
+    pub(super) resolved: Vec<(u16, RecordKey)>,
     overridden: Vec<bool>,
 }
 
@@ -237,7 +237,7 @@ impl<'a, 'c> Apply<'a, 'c> {
     }
 
     /// More errors of this row would be told.
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         self.errors.is_empty() || self.plan.settings.row_errors == RowErrors::All
     }
 
@@ -306,6 +306,9 @@ impl<'a, 'c> Apply<'a, 'c> {
         }
         if self.goes_on() {
             self.resolve(at, row)?;
+        }
+        if self.goes_on() {
+            self.check_picklists(row, true);
         }
         if self.goes_on() {
             self.check_unique(at, None)?;
@@ -509,6 +512,9 @@ impl<'a, 'c> Apply<'a, 'c> {
         }
         if self.goes_on() {
             self.resolve(at, row)?;
+        }
+        if self.goes_on() {
+            self.check_picklists(row, false);
         }
         if self.goes_on() {
             self.check_unique(at, Some(counter))?;
