@@ -2,8 +2,9 @@
 //! flows, rules. They are those of the switch `automation`, and they are told,
 //! not executed.
 //!
-//! `tooling/query` tells `ApexTrigger`, `ValidationRule` and `WorkflowRule`
-//! (Tooling API guide); plain `query` tells `DuplicateRule`,
+//! `tooling/query` tells `ApexTrigger`, `ValidationRule`, `WorkflowRule`, and of
+//! `EntityDefinition` the ids by which these name custom objects (Tooling API
+//! guide); plain `query` tells `DuplicateRule`,
 //! `FlowDefinitionView` and `ApexTrigger` (Object Reference). There are few of
 //! them, so a query looks at each.
 
@@ -167,7 +168,7 @@ pub(crate) async fn tooling_query(
     })?;
     let refused = |error: SoqlError| ApiError::bad_request(error.code, error.message);
     let query = super::soql::parse(text).map_err(refused)?;
-    let tables = [TRIGGER, VALIDATION_RULE, WORKFLOW_RULE];
+    let tables = [TRIGGER, VALIDATION_RULE, WORKFLOW_RULE, ENTITY];
     let Some(table) = tables.iter().find(|table| table.is_of(&query)) else {
         return Err(refused(table::unknown(&query, text)));
     };
@@ -268,6 +269,11 @@ const FLOW: Table = Table {
     ],
 };
 
+const ENTITY: Table = Table {
+    name: "EntityDefinition",
+    columns: &[Column::tooling("DurableId"), Column::tooling("QualifiedApiName")],
+};
+
 /// The values of each row, in the order of the table's columns.
 fn rows(table: &Table, told: &Automation, catalogue: &Catalogue) -> Vec<Vec<Json>> {
     let id = |prefix: &str, at: usize| RecordKey::new(prefix, at as u64 + 1).to_string();
@@ -316,6 +322,10 @@ fn rows(table: &Table, told: &Automation, catalogue: &Catalogue) -> Vec<Vec<Json
                 let object = durable_id(catalogue, &api_name(catalogue, &rule.object));
                 vec![json!(id("01Q", at)), json!(rule.name), Json::Null, json!(object)]
             })
+            .collect(),
+        "EntityDefinition" => catalogue
+            .objects()
+            .map(|object| vec![json!(durable_id(catalogue, &object.name)), json!(object.name)])
             .collect(),
         "DuplicateRule" => (told.duplicate_rules.iter().enumerate())
             .map(|(at, rule)| {

@@ -591,3 +591,93 @@ fn what_the_load_refuses_as_a_whole_the_check_does_too() {
     let said = place.run(&["check", "ok.csv", "--object", "Account", "--operation", "insert"]);
     assert_eq!(said.code, 0, "{said:?}");
 }
+
+#[test]
+fn what_runs_in_the_org_is_listed_as_far_as_it_acts_on_the_load() {
+    let place = place();
+    place.org_settings(&json!({"automation": {
+        "triggers": [
+            {"name": "OnInsert", "object": "Account", "events": ["before insert"]},
+            {"name": "OnDelete", "object": "Account", "events": ["after delete"]},
+            {"name": "Asleep", "object": "Account", "active": false, "events": ["before insert"]},
+            {"name": "Elsewhere", "object": "Contact", "events": ["before insert"]},
+        ],
+        "flows": [
+            {"name": "Made", "object": "Account", "on": "Create"},
+            {"name": "Changed", "object": "Account", "on": "Update"},
+        ],
+        "validation-rules": [{"name": "Has_City", "object": "Account"}],
+        "duplicate-rules": [{"name": "Same_Name", "object": "Account"}],
+        "workflow-rules": [
+            {"name": "Mail", "object": "Account"},
+            {"name": "Print", "object": "Invoice__c"},
+        ],
+    }}));
+    place.file("a.csv", "Name\nA\n");
+    let check = ["check", "a.csv", "--object", "Account", "--operation", "insert"];
+    let found = told(&place.run(&[&check[..], &QUIET].concat()));
+    assert_eq!(
+        found["automation"],
+        json!({
+            "triggers": ["OnInsert"], "flows": ["Made"], "validation_rules": ["Has_City"],
+            "duplicate_rules": ["Same_Name"], "workflow_rules": ["Mail"], "untold": [],
+        })
+    );
+    let said = place.run(&check);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.contains("1 trigger: OnInsert"), "{}", said.stdout);
+    // A custom object goes by its id there.
+    place.file("i.csv", "Name,Issued_On__c\nA,2026-01-01\n");
+    let check = ["check", "i.csv", "--object", "Invoice__c", "--operation", "insert"];
+    let found = told(&place.run(&[&check[..], &QUIET].concat()));
+    assert_eq!(found["automation"], json!({ "workflow_rules": ["Print"], "untold": [] }));
+}
+
+#[test]
+fn what_the_org_does_not_tell_is_named() {
+    let place = place();
+    place.org_settings(&json!({ "tooling-api": false }));
+    place.file("a.csv", "Name\nA\n");
+    let check = ["check", "a.csv", "--object", "Account", "--operation", "insert"];
+    let found = told(&place.run(&[&check[..], &QUIET].concat()));
+    let untold = found["automation"]["untold"].as_array().unwrap();
+    let kinds: Vec<_> = untold.iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["triggers", "validation_rules", "workflow_rules"]);
+    assert_eq!(untold[0]["code"], "INSUFFICIENT_ACCESS");
+}
+
+#[test]
+fn record_types_and_owners_are_judged_as_the_org_does() {
+    let place = place();
+    let profile = place.query("SELECT ProfileId FROM User")[0]["ProfileId"].clone();
+    let users = format!(
+        "Username,LastName,Alias,Email,TimeZoneSidKey,LocaleSidKey,EmailEncodingKey,\
+         LanguageLocaleKey,ProfileId,IsActive\n\
+         gone@local.org,Gone,gone,g@b.co,Europe/Berlin,en_US,UTF-8,en_US,{0},false\n\
+         here@local.org,Here,here,h@b.co,Europe/Berlin,en_US,UTF-8,en_US,{0},true\n",
+        profile.as_str().unwrap()
+    );
+    place.file("users.csv", users);
+    let said = place.run(&["load", "users.csv", "--object", "User", "--operation", "insert"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let gone = place.query("SELECT Id FROM User WHERE IsActive = false")[0]["Id"].clone();
+    let rows = format!("Name,OwnerId\nA,{}\nB,\n", gone.as_str().unwrap());
+    place.file("by_id.csv", rows);
+    let insert = ["--object", "Account", "--operation", "insert"];
+    assert_eq!(judged_alike(&place, "by_id.csv", &insert), 1);
+    place.file("by_name.csv", "Name,Owner.Username\nA,gone@local.org\nB,here@local.org\nC,no\n");
+    assert_eq!(judged_alike(&place, "by_name.csv", &insert), 2);
+
+    // Express shipments go by road or air.
+    place.file("accounts.csv", "Name,Legacy_Id__c\nA,A\n");
+    let said = place.run(&["load", "accounts.csv", "--object", "Account", "--operation", "insert"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    place.file(
+        "shipments.csv",
+        "Tracking_Code__c,Account__r.Legacy_Id__c,Mode__c,RecordType.DeveloperName\n\
+         1,A,Road,Express\n2,A,Sea,Express\n3,A,Sea,\n4,A,Rail,Master\n5,A,Rail,Nope\n\
+         6,A,Boat,Express\n",
+    );
+    let insert = ["--object", "Shipment__c", "--operation", "insert"];
+    assert_eq!(judged_alike(&place, "shipments.csv", &insert), 4);
+}

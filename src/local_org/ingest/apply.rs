@@ -28,11 +28,13 @@ pub(crate) struct Apply<'a, 'c> {
     pub(super) prepared: &'a Prepared,
     first_row: u32,
     writer: &'a mut TableWriter<'c>,
-    lookups: &'a mut Lookups<'c>,
+    pub(super) lookups: &'a mut Lookups<'c>,
     insert_stamp: Vec<u8>,
     update_stamp: Vec<u8>,
     /// Parents seen in this unit; they can't go while the writer is ours.
     parents: HashMap<RecordKey, Option<bool>>,
+    /// Owners seen in this unit, and whether they are inactive.
+    pub(super) owners: HashMap<RecordKey, bool>,
     pub(super) errors: Vec<RowError>,
     faults: RowFaults<'a>,
     // Scratch, kept to spare allocations.
@@ -64,6 +66,7 @@ impl<'a, 'c> Apply<'a, 'c> {
             insert_stamp: plan.insert_stamp(now_ms),
             update_stamp: plan.update_stamp(now_ms),
             parents: HashMap::new(),
+            owners: HashMap::new(),
             errors: Vec::new(),
             faults,
             record: Vec::new(),
@@ -308,6 +311,9 @@ impl<'a, 'c> Apply<'a, 'c> {
             self.resolve(at, row)?;
         }
         if self.goes_on() {
+            self.check_owner(row)?;
+        }
+        if self.goes_on() {
             self.check_picklists(row, true);
         }
         if self.goes_on() {
@@ -512,6 +518,9 @@ impl<'a, 'c> Apply<'a, 'c> {
         }
         if self.goes_on() {
             self.resolve(at, row)?;
+        }
+        if self.goes_on() {
+            self.check_owner(row)?;
         }
         if self.goes_on() {
             self.check_picklists(row, false);

@@ -92,6 +92,9 @@ pub(crate) struct Plan {
     pub narrowed: Vec<Narrowed>,
     /// Slot of the record type, where one narrows a picklist.
     pub record_type: Option<u16>,
+    /// Who may own records: the slot of `OwnerId`, the users, the slot of their
+    /// `IsActive`.
+    pub owner: Option<(u16, Arc<Table>, u16)>,
     user: Value,
 }
 
@@ -200,6 +203,7 @@ impl Plan {
                 .filter(|_| !narrowed.is_empty())
                 .map(|place| table.slot(place)),
             narrowed,
+            owner: owner(table, store),
             user,
         }
     }
@@ -310,6 +314,14 @@ fn narrowed(table: &Table) -> Vec<Narrowed> {
         }
     }
     narrowed
+}
+
+/// Where a row says who owns its record, and where a user says whether he is
+/// active.
+fn owner(table: &Table, store: &Store) -> Option<(u16, Arc<Table>, u16)> {
+    let users = store.table_named("User")?;
+    let active = users.object.fields.iter().position(|field| field.name == "IsActive")?;
+    Some((table.slot(table.object.system.owner_id?), Arc::clone(users), users.slot(active)))
 }
 
 /// What a new record gets in a field that nobody sets.
