@@ -152,7 +152,7 @@ fn init(args: &MapArgs, context: &Context) -> Result<Exit, CliError> {
             .filter(|field| field.external_id)
             .map(|field| field.name.as_str())
             .collect();
-        return Err(CliError::refused("external-id", message)
+        return Err(CliError::refused("usage", message)
             .hint(format!("External ids are: {}.", keys.join(", "))));
     }
     let name: Vec<String> = args

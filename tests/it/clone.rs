@@ -2,7 +2,7 @@
 //! org itself refuses.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn refusals(place: &Place) -> BTreeMap<String, String> {
     rows.iter().map(|row| (row["Tracking_Code__c"].clone(), code(row))).collect()
 }
 
-fn rehearsed(place: &Place, file: &PathBuf) -> Said {
+fn rehearsed(place: &Place, file: &Path) -> Said {
     let load = ["load", file.to_str().unwrap(), "--object", "Shipment__c", "--operation", "insert"];
     let on = ["--org", "local", "--local-org-dir", "rehearsal"];
     place.run(&[&load[..], &on, &["--yes"], &QUIET].concat())

@@ -18,7 +18,7 @@ use crate::local_org::{
     LocalOrg, LocalOrgError, LocalOrgOptions, adopt_objects, built_in_objects, is_an_org,
 };
 use crate::report::format::thousands;
-use crate::salesforce::{Org, QueryScope};
+use crate::salesforce::{FieldValue, Org, QueryScope};
 
 pub(super) const EXAMPLES: &str = "Examples:
   bulkhaul local-org clone --from sf:uat --objects Invoice__c,Shipment__c --dir rehearsal
@@ -267,7 +267,8 @@ async fn copy_keys(one: &Cloned, most: u64, org: &Org, local: &LocalOrg) -> Resu
             .iter()
             .take(room)
             .map(|record| {
-                let cell = |key: &String| record.get(key).map_or_else(String::new, |v| v.cell());
+                let cell =
+                    |key: &String| record.get(key).map_or_else(String::new, FieldValue::cell);
                 one.keys.iter().map(cell).collect()
             })
             .collect();
