@@ -62,7 +62,9 @@ impl CellCheck {
         let field = &column.field;
         let form = match &column.parent_key {
             Some(key) if field.name == "RecordTypeId" && key.name == "DeveloperName" => {
+                // Master stands for none; no record has its name.
                 let names = usable_types(&spec.object)
+                    .filter(|info| !info.master)
                     .filter_map(|info| info.developer_name.as_ref())
                     .map(|name| name.to_lowercase().into_bytes());
                 Form::RecordTypeName { usable: names.collect() }
@@ -174,7 +176,7 @@ impl CellCheck {
             Form::RecordTypeName { usable } => {
                 let name = String::from_utf8_lossy(value).to_lowercase();
                 if !usable.contains(name.as_bytes()) {
-                    found(CheckRule::RecordType);
+                    found(CheckRule::MissingParent);
                 }
             }
             Form::ParentKey(key) => {

@@ -269,18 +269,26 @@ impl Gathered {
             };
             let is_key = rule == CheckRule::DuplicateKey;
             let tells = !is_key || checker.spec.tells_duplicate_keys;
-            let mut first: Option<(u64, RowNumber)> = None;
+            let mut first: Option<(u64, RowNumber, bool)> = None;
             while let Some(record) = sorted.next()? {
                 let row = RowNumber(record.row);
-                match first {
-                    Some((key, twin)) if key == record.key => {
+                match &mut first {
+                    Some((key, twin, is_told)) if *key == record.key => {
                         if tells {
-                            let detail = Detail::Twin(twin);
-                            found.push(&mut self.spills, Finding { row, rule, column, detail })?;
+                            let mut tell = |row, twin| {
+                                let detail = Detail::Twin(twin);
+                                found.push(&mut self.spills, Finding { row, rule, column, detail })
+                            };
+                            // Of rows with one key the org takes none, if they
+                            // meet in one transaction.
+                            if is_key && !std::mem::replace(is_told, true) {
+                                tell(*twin, row)?;
+                            }
+                            tell(row, *twin)?;
                         }
                     }
                     _ => {
-                        first = Some((record.key, row));
+                        first = Some((record.key, row, false));
                         if is_key {
                             is_in_source(checker, answers, record.key);
                         }

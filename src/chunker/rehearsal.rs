@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use super::body::{Body, PlannedChunk};
 use super::cutter::{ChunkError, ChunkSink, Chunker, ChunkerOptions};
 use crate::domain::{ROWS_PER_BATCH, RowNumber, RowOutcome};
-use crate::rows::{Changes, EncodedBatch, RawBatch, RowStream};
+use crate::rows::{Changes, EncodedBatch, RawBatch, RowStream, SourceError};
 
 /// Chunks a rehearsal keeps at most, some 300 bytes each: more than any source
 /// makes that is rehearsed without being asked for, and a bound for the others
@@ -94,7 +94,7 @@ impl ChunkSink for Rehearsal {
 }
 
 /// What encodes a row batch; it is called on a thread of its own.
-pub type Encode<'a> = &'a mut (dyn FnMut(&RawBatch) -> EncodedBatch + Send);
+pub type Encode<'a> = &'a mut (dyn FnMut(&RawBatch) -> Result<EncodedBatch, SourceError> + Send);
 
 /// Runs rows through a dry chunker: what a load with these options would make
 /// of them. Nothing is written.
@@ -126,7 +126,7 @@ pub fn rehearse_with(
         scope.spawn(move || {
             loop {
                 let next = rows.next_batch().transpose();
-                let next = next.map(|batch| batch.map(|batch| (encode(&batch), batch)));
+                let next = next.map(|batch| batch.and_then(|batch| Ok((encode(&batch)?, batch))));
                 let goes_on = matches!(next, Some(Ok(_)));
                 // The chunker is gone when it failed.
                 let taken = next.is_none_or(|next| encoded.send(next).is_ok());

@@ -131,7 +131,8 @@ fn cut(text: &str, options: ChunkerOptions) -> Cut {
     }
     chunker.finish(&mut taken).unwrap();
 
-    let found = rehearse(&mut *source.rows(None).unwrap(), &mut encode, options).unwrap();
+    let found = rehearse(&mut *source.rows(None).unwrap(), &mut |batch| Ok(encode(batch)), options)
+        .unwrap();
     let sum = |of: fn(&PlannedChunk) -> u64| taken.chunks.iter().map(of).sum::<u64>();
     assert_eq!(found.sent, sum(|chunk| chunk.rows.len()));
     assert_eq!(found.rejected, sum(|chunk| chunk.rejected));
@@ -396,7 +397,9 @@ fn cut_in_groups(text: &str, options: ChunkerOptions, parcels: &[&[(u64, u64)]])
     }
     chunker.finish(&mut taken).unwrap();
     let dry = Chunker::dry(options).in_groups(index);
-    let found = rehearse_with(dry, &mut *source.rows(None).unwrap(), &mut encode).unwrap();
+    let found =
+        rehearse_with(dry, &mut *source.rows(None).unwrap(), &mut |batch| Ok(encode(batch)))
+            .unwrap();
     assert_eq!(found.jobs, taken.chunks.iter().filter(|c| !c.rows.is_empty()).count() as u64);
     taken.chunks.iter().map(|chunk| String::from(chunk.rows.clone())).collect()
 }

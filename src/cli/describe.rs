@@ -61,7 +61,7 @@ pub(super) fn run(args: DescribeArgs, context: &Context) -> Result<Exit, CliErro
     })
 }
 
-async fn describe(org: &Org, name: &str) -> Result<ObjectDescription, CliError> {
+pub(super) async fn describe(org: &Org, name: &str) -> Result<ObjectDescription, CliError> {
     let error = match org.describe(name).await {
         Ok(object) => return Ok(object),
         Err(error) => error,

@@ -1,5 +1,8 @@
 //! The `local-org` command: the embedded org as a server of its own.
 
+mod clone;
+mod cloned;
+
 use std::collections::BTreeMap;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::ops::ControlFlow;
@@ -36,6 +39,9 @@ enum LocalOrgCommand {
     /// Serve the org on 127.0.0.1 until Ctrl-C
     #[command(after_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
+    /// Copy the schema of objects of another org, to rehearse a load against it
+    #[command(after_help = clone::EXAMPLES)]
+    Clone(clone::CloneArgs),
     /// Print what every row of every job did to the records of an object
     #[command(after_help = JOURNAL_EXAMPLES)]
     Journal(JournalArgs),
@@ -82,6 +88,7 @@ struct JournalArgs {
 pub(super) fn run(args: LocalOrgArgs, context: &Context) -> Result<Exit, CliError> {
     match args.command {
         LocalOrgCommand::Serve(args) => context.runtime()?.block_on(serve(*args, context)),
+        LocalOrgCommand::Clone(args) => clone::run(&args, context),
         LocalOrgCommand::Journal(args) => journal(&args, context),
     }
 }
@@ -174,6 +181,10 @@ pub(super) fn refusal(error: &LocalOrgError) -> CliError {
     match error {
         LocalOrgError::InUse { .. } => refused
             .hint("Stop the other process, or name another folder with --local-org-dir or --dir."),
+        LocalOrgError::Taken { .. } => refused.hint(
+            "Name another folder with --dir, or say --replace: definitions are written anew, \
+             records stay.",
+        ),
         LocalOrgError::NoOrg { .. } => {
             refused.hint("Name the folder of an org with --dir or --local-org-dir.")
         }

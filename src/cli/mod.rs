@@ -17,6 +17,7 @@ mod local_org;
 mod login;
 mod logins;
 mod logout;
+mod map;
 mod org;
 mod orgs;
 mod panic;
@@ -67,6 +68,8 @@ pub enum Command {
     Load(Box<load::LoadArgs>),
     /// Check every row against what the org takes; nothing is sent
     Check(Box<check::CheckArgs>),
+    /// Write a first mapping file for a source, or make one of a Data Loader map
+    Map(Box<map::MapArgs>),
     /// Show what a source is taken for, before anyone loads it
     Head(head::HeadArgs),
     /// Export whole objects to typed Parquet, CSV or JSON Lines
@@ -137,6 +140,7 @@ pub fn main() -> std::process::ExitCode {
     let result = match cli.command {
         Command::Load(args) => load::run(*args, &context),
         Command::Check(args) => check::run(&args, &context),
+        Command::Map(args) => map::run(&args, &context),
         Command::Head(args) => head::run(&args, &context),
         Command::Export(args) => export::run(*args, &context),
         Command::Verify(args) => verify::run(&args, &context),

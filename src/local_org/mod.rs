@@ -17,13 +17,17 @@
 //! | `queue` | what waits for the threads that work jobs |
 //! | `auth` | token endpoint, tokens, JWT keys |
 //! | `soql`, `query` | SOQL over REST, paged |
+//! | `automation`, `field_definitions`, `picklists` | what the org tells of its setup |
 //! | `describe`, `limits`, `records`, `versions` | the neighbouring resources |
 //! | `server`, `state`, `errors`, `gzip`, `form` | HTTP: routes and what all share |
 //! | `faults` | failures on purpose: language, decisions, broken connections |
 //! | `journal` | what jobs did, read from the folder of an org that isn't running |
+//! | `adopt` | definitions and keys of another org, brought into a folder |
 //! | `seed` | the records every org has |
 
+mod adopt;
 mod auth;
+mod automation;
 pub(crate) mod bulk_query;
 pub(crate) mod catalogue;
 pub mod clock;
@@ -38,6 +42,7 @@ pub(crate) mod ingest;
 mod journal;
 mod limits;
 mod org;
+mod picklists;
 mod query;
 mod queue;
 mod records;
@@ -53,7 +58,9 @@ mod versions;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{adopt_objects, built_in_objects, is_an_org};
 pub use auth::{AuthError, KeyError};
+pub use automation::{Automation, Flow, Rule, Trigger, TriggerEvent, ValidationRule};
 pub use catalogue::CatalogueError;
 pub use clock::Clock;
 pub use faults::{FaultError, FaultSpec};

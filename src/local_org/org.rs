@@ -88,6 +88,12 @@ pub enum LocalOrgError {
         /// The folder.
         path: PathBuf,
     },
+    /// An org or a definition is there already.
+    #[error("{} is there already", path.display())]
+    Taken {
+        /// The folder, or the file of a definition.
+        path: PathBuf,
+    },
     /// Another process has it.
     #[error("the local org in {} is in use by another process", path.display())]
     InUse {
@@ -263,7 +269,6 @@ impl LocalOrg {
     }
 
     /// What is behind it.
-    #[cfg(test)]
     pub(super) fn state(&self) -> &OrgState {
         &self.state
     }

@@ -14,13 +14,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::errors::{ApiError, JSON_TYPE};
-use super::field_definitions;
 use super::server::{ApiVersion, CurrentUser};
 use super::soql::SoqlError;
 use super::soql::plan::{self, Plan, Shape};
 use super::soql::read::{ReadError, Reader};
 use super::soql::run::{self, Id15};
 use super::state::OrgState;
+use super::{automation, field_definitions};
 
 /// Records of a page unless the client asks otherwise.
 const PAGE: usize = 2000;
@@ -124,6 +124,9 @@ async fn start(
         let parsed = super::soql::parse(&text)?;
         if field_definitions::are_asked_for(&parsed) {
             return Ok(reply(field_definitions::answer(&parsed, &state.catalogue, &version.0)?));
+        }
+        if let Some(answer) = automation::answer(&parsed, &text, &state, &version.0) {
+            return Ok(reply(answer?));
         }
         let today = run::today(state.now());
         let plan = plan::bind(&parsed, &text, &state.catalogue, today)?;

@@ -18,7 +18,10 @@ use axum::routing::{get, post};
 
 use super::errors::ApiError;
 use super::state::OrgState;
-use super::{auth, bulk_query, describe, faults, gzip, ingest, limits, query, records, versions};
+use super::{
+    auth, automation, bulk_query, describe, faults, gzip, ingest, limits, picklists, query,
+    records, versions,
+};
 
 /// URI and headers together may have this many bytes (protocol notes, section 6).
 const MAX_HEAD: usize = 16_384;
@@ -47,6 +50,8 @@ pub(crate) fn app(state: Arc<OrgState>) -> Router {
         .route("/queryall", get(query::query_all))
         .route("/query/{cursor}", get(query::more))
         .route("/queryall/{cursor}", get(query::more))
+        .route("/tooling/query", get(automation::tooling_query))
+        .route("/ui-api/object-info/{object}/picklist-values/{id}", get(picklists::of_record_type))
         .route("/limits", get(limits::limits))
         .route("/limits/recordcount", get(limits::record_count))
         .merge(ingest::routes())
@@ -186,7 +191,8 @@ fn canonical(path: &str) -> Canonical {
         // Values of external ids and ids keep their letter case.
         let kept = match (version.is_some(), at) {
             (true, 3) => false,
-            (true, 4 | 6) if is(3, "jobs") => false,
+            (true, 4 | 6) if is(3, "jobs") || is(3, "ui-api") => false,
+            (true, 4) if is(3, "tooling") => false,
             (true, 4) => !is(3, "limits"),
             (true, 5) if is(3, "sobjects") => !is(5, "describe"),
             (true, _) => true,
@@ -230,6 +236,12 @@ mod tests {
                 "/data/sobjects/Account/Key__c/Describe%20Me",
                 Some("62.0"),
             ),
+            (
+                "/services/data/v62.0/UI-API/Object-Info/Account/Picklist-Values/012aB",
+                "/data/ui-api/object-info/Account/picklist-values/012aB",
+                Some("62.0"),
+            ),
+            ("/services/data/v62.0/tooling/Query/", "/data/tooling/query", Some("62.0")),
             ("/services/data/v62.0/limits/recordCount", "/data/limits/recordcount", Some("62.0")),
             ("/services/data/v62.0/query/01gAbC-2000", "/data/query/01gAbC-2000", Some("62.0")),
             ("/id/00DAb/005Cd/", "/id/00DAb/005Cd", None),

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::automation::Automation;
 use super::faults::FaultSpec;
 
 /// What the second upload to one job meets (section 2.5).
@@ -385,6 +386,11 @@ pub struct Settings {
     /// Activities are archived after so many days, on the org's clock; none:
     /// never.
     pub archive_after_days: Option<u32>,
+
+    /// The user may ask the Tooling API.
+    pub tooling_api: bool,
+    /// Triggers, flows and rules that the org tells of and doesn't run.
+    pub automation: Automation,
 }
 
 impl Default for Settings {
@@ -462,6 +468,8 @@ impl Default for Settings {
             result_pages_path: ResultPagesPath::default(),
             query_list_path: QueryListPath::default(),
             archive_after_days: Some(365),
+            tooling_api: true,
+            automation: Automation::default(),
         }
     }
 }

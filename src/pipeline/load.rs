@@ -166,6 +166,11 @@ fn begin(
         .plan
         .keep_answers(folder.path())
         .map_err(|(path, source)| PreflightError::Rows { path, source })?;
+    if let Some(doubles) = prepared.doubles.take() {
+        doubles
+            .move_into(folder)
+            .map_err(|(path, source)| PreflightError::Rows { path, source })?;
+    }
     let ledger = alone(&prepared, || {
         let derivation = derivation.as_ref();
         let made = Made { folder, source: &source, files, derivation, parent };

@@ -25,7 +25,9 @@ mod compiling;
 mod corrections;
 mod derived;
 mod doubles;
+mod duplicates;
 mod error;
+mod estimate;
 mod export;
 mod folder;
 mod grouping;
@@ -64,7 +66,9 @@ pub use check::{
 };
 pub use corrections::CorrectionError;
 pub use derived::{DerivedError, Origin, origin_of, original_path};
+pub use duplicates::DuplicatesError;
 pub use error::LoadError;
+pub use estimate::{Allowance, Estimate};
 pub use export::{
     CountVerdict, ExportEnd, ExportRefusal, ExportRequest, ExportRunError, ExportTarget,
     MOST_PARTS, NoInstant, ObjectEnd, OpenExport, PreparedExport, PreparedObject, Since, Split,
@@ -76,7 +80,7 @@ pub use load::load;
 pub use original::{FilePart, file_parts};
 pub use overrides::{Overrides, RowsRead};
 pub use pacing::{LaneGate, LanePermit, LaneStart, PaceChange, PushBack};
-pub use preflight::{Estimate, PreflightError, Prepared, SCAN_UP_TO, prepare};
+pub use preflight::{PreflightError, Prepared, SCAN_UP_TO, prepare};
 pub use recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 pub use request::LoadRequest;
 pub use resume::{MaybeOurs, OpenRun, Resumable, ResumeError, close, resume};

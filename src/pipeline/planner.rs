@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::StopReason;
+use super::duplicates::{self, Encoder};
 use super::original::Names;
 use super::recovery::Next;
 use super::results::Settled;
@@ -21,7 +22,9 @@ use crate::chunker::{
     Body as ChunkBody, ChunkError, ChunkSink, ChunkSizing, Chunker, ChunkerOptions, Duplicates,
     PlannedChunk,
 };
-use crate::domain::{Event, FailureGroups, LEFT_OUT, REJECTED, RowOutcome, Tally, error_chain};
+use crate::domain::{
+    Event, FailureGroups, LEFT_OUT, REJECTED, RowNumber, RowOutcome, Tally, error_chain,
+};
 use crate::ledger::{Body, BodyKind, ChunkRecord, ChunkState};
 use crate::reconciler::OutcomeWriter;
 use crate::rows::{self, GroupIndex, RowStream as _, SourceRows as _, Stretch};
@@ -164,17 +167,24 @@ fn read_all(run: &Arc<Run>, backlog: &Backlog, sink: &mut Planner<'_>) -> Result
     let limit = request.limit.filter(|_| !is_derived);
     let limit = limit.map(|limit| limit.saturating_sub(read));
     let mut rows = Window::new(source.rows(from)?, skip, limit);
-    let duplicates = request.duplicates.unwrap_or_default();
+    let policy = request.duplicates.unwrap_or_default();
     let first_rows = request.canary_rows().filter(|_| first_number == 1);
-    let options = chunker_options(&setup.plan, setup.sizing, duplicates, first_number, first_rows);
+    let options = chunker_options(&setup.plan, setup.sizing, policy, first_number, first_rows);
     let chunker = Chunker::new(options, Arc::new(source), run.folder.spool_dir());
     let mut chunker = in_order(chunker, setup.groups.clone(), &setup.names);
+    let doubles = if request.doubles_found {
+        let first_row = from.map_or(RowNumber(0), |from| from.first_row);
+        Some(duplicates::open(run.folder.path(), first_row)?)
+    } else {
+        None
+    };
+    let mut encoder = Encoder::new(Arc::clone(&setup.plan), doubles);
     while let Some(batch) = rows.next_batch()? {
         if run.stop.is_asked() {
             return Ok(());
         }
         counted.record()?;
-        chunker.push(&batch, &setup.plan.apply(&batch), sink)?;
+        chunker.push(&batch, &encoder.apply(&batch)?, sink)?;
         read += batch.records.len() as u64;
         let bytes = batch.read_bytes;
         run.events.announce(Event::ReadProgress { bytes, rows: read });

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use super::LoadRequest;
 use super::compiling::compile_plan;
+use super::duplicates::{self, DuplicateRows, DuplicatesError, Encoder};
+use super::estimate::{Allowance, Estimate, allowances, estimate, notes};
 use super::grouping::{self, Grouped, Grouping, GroupingError};
 use super::original::Names;
 use super::planner::{chunker_options, in_order};
@@ -15,9 +17,7 @@ use super::retry::PreparedRetry;
 use super::standard_input::SpooledInput;
 use super::window::Window;
 use crate::chunker::{ChunkError, ChunkSizing, Chunker, Duplicates, Rehearsal, rehearse_with};
-use crate::domain::{
-    Event, ObjectDescription, ROWS_PER_BATCH, ROWS_PER_SAVE, RecordId, SharedSink, error_chain,
-};
+use crate::domain::{Event, ObjectDescription, ROWS_PER_SAVE, RecordId, SharedSink, error_chain};
 use crate::ledger::{self, EarlierRun, LedgerError, SourceIdentity};
 use crate::mapping::MappingError;
 use crate::reader::Source;
@@ -35,60 +35,6 @@ const CANARY_FROM: u64 = 50_000;
 /// How many these are: one save of the service.
 const CANARY_ROWS: u64 = ROWS_PER_SAVE;
 
-/// What a load will take, before it starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Estimate {
-    /// Rows to send.
-    pub rows: u64,
-    /// Whether `rows` was counted rather than estimated from the file's size.
-    pub counted: bool,
-    /// Jobs.
-    pub jobs: u64,
-    /// Batches of the daily allowance.
-    pub batches: u64,
-    /// API calls, about.
-    pub api_calls: u64,
-    /// Seconds, about: what the wire and a usual org take.
-    pub seconds: u64,
-}
-
-/// What a load takes of one of the org's allowances (I9).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowance {
-    /// What is counted.
-    pub of: &'static str,
-    /// What the load takes, about.
-    pub needed: u64,
-    /// What the org still grants, less what `--reserve` leaves to others.
-    pub remaining: u64,
-}
-
-/// What `--reserve` leaves to others of an allowance.
-pub(super) const fn reserved(max: u64, percent: u8) -> u64 {
-    max / 100 * percent as u64 + max % 100 * percent as u64 / 100
-}
-
-/// The allowances a load draws on, as far as the org tells.
-pub(super) fn allowances(
-    estimate: &Estimate,
-    limits: Option<&Limits>,
-    org: &Org,
-    reserve: u8,
-) -> Vec<Allowance> {
-    let left = |remaining: u64, max: u64| remaining.saturating_sub(reserved(max, reserve));
-    let batches =
-        limits.and_then(Limits::daily_bulk_batches).map(|limit| left(limit.remaining, limit.max));
-    // Every reply tells of calls, also to users who may not read the limits.
-    let calls = limits
-        .and_then(Limits::daily_api_requests)
-        .map(|limit| left(limit.remaining, limit.max))
-        .or_else(|| org.usage().daily_calls.map(|(used, max)| left(max.saturating_sub(used), max)));
-    [("batches", estimate.batches, batches), ("API calls", estimate.api_calls, calls)]
-        .into_iter()
-        .filter_map(|(of, needed, remaining)| Some(Allowance { of, needed, remaining: remaining? }))
-        .collect()
-}
-
 /// A load that may start.
 pub struct Prepared {
     /// What was asked for.
@@ -105,6 +51,8 @@ pub struct Prepared {
     pub plan: Arc<Plan>,
     /// The source in groups, where rows of one parent stay together.
     pub(super) grouped: Option<Grouped>,
+    /// The rows that are not sent because another row has their key.
+    pub(super) doubles: Option<DuplicateRows>,
     /// The run whose rows are retried, and these rows.
     pub(super) retry: Option<PreparedRetry>,
     /// What splitting the source through found, if it was.
@@ -192,6 +140,9 @@ pub enum PreflightError {
     /// Rows can't be put in groups.
     #[error("the rows can't be put in groups")]
     Grouping(#[from] GroupingError),
+    /// Rows that share a key can't be found.
+    #[error(transparent)]
+    Duplicates(#[from] DuplicatesError),
     /// The earlier runs can't be looked through.
     #[error("the runs folder can't be read")]
     Ledger(#[from] LedgerError),
@@ -257,7 +208,17 @@ pub(super) async fn prepare_source(
     let bytes = source.identity().bytes;
     let sizing = sizing(&request, &source);
     let grouped = group(&request, &plan, &object, &source, sizing, &events).await?;
-    let cut = Cut { source: &source, names, plan: &plan, sizing, grouped: grouped.as_ref() };
+    let mut cut = Cut {
+        source: &source,
+        names,
+        plan: &plan,
+        sizing,
+        grouped: grouped.as_ref(),
+        doubles: None,
+    };
+    let doubles = find_doubles(&request, &cut, &events).await?;
+    request.doubles_found = doubles.is_some();
+    cut.doubles = doubles.as_ref();
     let survey = if request.scan || bytes <= SCAN_UP_TO {
         let survey = run_survey(&request, &cut, Arc::clone(&events)).await?;
         let rows = survey.sent;
@@ -308,6 +269,12 @@ pub(super) async fn prepare_source(
         limits.is_some(),
         &allowances(&estimate, limits.as_ref(), &org, request.reserve),
     );
+    if let Some(rows) = doubles.as_ref().map(|doubles| doubles.rows).filter(|rows| *rows > 0) {
+        notes.push(format!(
+            "{rows} of them share their {} with another row, which --duplicates settles",
+            key_name(&plan)
+        ));
+    }
     notes.extend(source.notes().iter().cloned());
     notes.extend(grouped.as_ref().map(Grouped::forecast));
     notes.extend(unreadable);
@@ -319,6 +286,7 @@ pub(super) async fn prepare_source(
         spooled: None,
         plan,
         grouped,
+        doubles,
         retry: None,
         survey,
         sizing,
@@ -506,6 +474,50 @@ struct Cut<'a> {
     plan: &'a Arc<Plan>,
     sizing: ChunkSizing,
     grouped: Option<&'a Grouped>,
+    doubles: Option<&'a DuplicateRows>,
+}
+
+impl Cut<'_> {
+    /// The rows in the order in which they are cut.
+    fn rows(&self, request: &LoadRequest) -> Result<Window, PreflightError> {
+        let other_order = match self.grouped {
+            Some(grouped) => grouped.open(self.source.dialect())?,
+            None => None,
+        };
+        // A derived source holds the rows of the window alone.
+        Ok(match &other_order {
+            Some(derived) => Window::new(derived.rows(None)?, 0, None),
+            None => Window::new(self.source.rows(None)?, request.skip, request.limit),
+        })
+    }
+
+    /// How people know the rows that are cut.
+    fn names(&self) -> Names {
+        let map = self.grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
+        match map {
+            Some(map) => Names::of(self.source, Some(map)),
+            None => self.names.clone(),
+        }
+    }
+}
+
+/// Finds rows that share a key over the whole source, where it was said what is
+/// to be done with them.
+async fn find_doubles(
+    request: &LoadRequest,
+    cut: &Cut<'_>,
+    events: &SharedSink,
+) -> Result<Option<DuplicateRows>, PreflightError> {
+    let Some(policy) = duplicates::policy(request, cut.plan) else { return Ok(None) };
+    let mut rows = cut.rows(request)?;
+    let (plan, events) = (Arc::clone(cut.plan), Arc::clone(events));
+    let (runs_dir, total) = (request.runs_dir.clone(), cut.source.identity().bytes);
+    // In another order than the original's, the first row is still the first.
+    let names = cut.grouped.and_then(|grouped| grouped.derived.as_ref()).map(|_| cut.names());
+    let found = blocking(move || {
+        duplicates::find(policy, &plan, &mut rows, names.as_ref(), &runs_dir, &events, total)
+    });
+    Ok(Some(found.await??))
 }
 
 async fn run_survey(
@@ -513,33 +525,22 @@ async fn run_survey(
     cut: &Cut<'_>,
     events: SharedSink,
 ) -> Result<Rehearsal, PreflightError> {
-    let &Cut { source, ref names, plan, sizing, grouped } = cut;
-    let other_order = match grouped {
-        Some(grouped) => grouped.open(source.dialect())?,
-        None => None,
-    };
-    // A derived source holds the rows of the window alone.
-    let mut rows = match &other_order {
-        Some(derived) => Window::new(derived.rows(None)?, 0, None),
-        None => Window::new(source.rows(None)?, request.skip, request.limit),
-    };
+    let &Cut { source, plan, sizing, grouped, .. } = cut;
+    let mut rows = cut.rows(request)?;
     // Without a word on duplicates they are only counted, and refused.
-    let duplicates = request.duplicates.unwrap_or(Duplicates::Keep);
-    let options = chunker_options(plan, sizing, duplicates, 1, request.canary_rows());
-    let plan = Arc::clone(plan);
+    let policy = request.duplicates.unwrap_or(Duplicates::Keep);
+    let options = chunker_options(plan, sizing, policy, 1, request.canary_rows());
+    let doubles = cut.doubles.map(DuplicateRows::open).transpose()?;
+    let mut encoder = Encoder::new(Arc::clone(plan), doubles);
     let total = source.identity().bytes;
     let index = grouped.map(|grouped| grouped.index.clone());
-    let in_groups = grouped.and_then(|grouped| Some(Arc::clone(&grouped.derived.as_ref()?.map)));
-    let names = match in_groups {
-        Some(map) => Names::of(source, Some(map)),
-        None => names.clone(),
-    };
+    let names = cut.names();
     let found = blocking(move || {
         let chunker = in_order(Chunker::dry(options), index, &names);
         rehearse_with(chunker, &mut rows, &mut |batch| {
             let bytes = batch.read_bytes;
             events.announce(Event::ScanProgress { bytes, total });
-            plan.apply(batch)
+            encoder.apply(batch)
         })
     })
     .await?;
@@ -550,111 +551,4 @@ async fn run_survey(
             PreflightError::Interrupted
         }
     })
-}
-
-fn estimate(
-    request: &LoadRequest,
-    survey: Option<&Rehearsal>,
-    bytes: u64,
-    sizing: &ChunkSizing,
-) -> Estimate {
-    let (rows, jobs, batches) = match survey {
-        Some(survey) => (survey.sent, survey.jobs, survey.batches),
-        None => {
-            // 200 bytes a row is what rows of common objects come to.
-            let rows = request.limit.map_or(bytes / 200, |limit| limit.min(bytes / 200));
-            let jobs = rows.div_ceil(sizing.rows).max(bytes.div_ceil(sizing.max_bytes.max(1)));
-            (rows, jobs, jobs * rows.div_ceil(jobs.max(1)).div_ceil(ROWS_PER_BATCH))
-        }
-    };
-    Estimate {
-        rows,
-        counted: survey.is_some(),
-        jobs,
-        batches,
-        // Create, upload, close, three result sets, and some ten questions.
-        api_calls: jobs * 16 + 6,
-        // A usual org takes 5,000 to 20,000 rows a second of a plain object.
-        seconds: rows / 10_000 + jobs,
-    }
-}
-
-fn notes(
-    plan: &Plan,
-    survey: Option<&Rehearsal>,
-    duplicates: Option<Duplicates>,
-    has_limits: bool,
-    allowances: &[Allowance],
-) -> Vec<String> {
-    let mut notes: Vec<String> = plan.notes.clone();
-    if let Some(survey) = survey {
-        notes.extend(found(survey));
-    } else {
-        notes.push(
-            "the source is over 1 GB and was not split through first; --scan does that".to_owned(),
-        );
-    }
-    if !has_limits {
-        notes.push(
-            "this user may not read the org's limits; they are watched on the way".to_owned(),
-        );
-    }
-    for allowance in allowances {
-        if allowance.needed.saturating_mul(2) > allowance.remaining {
-            notes.push(format!(
-                "takes about {} of the {} {} the org still grants in these 24 hours",
-                allowance.needed, allowance.remaining, allowance.of
-            ));
-        }
-    }
-    if survey.is_none() && plan.key.is_some() && duplicates.is_none() {
-        notes.push(
-            "rows of a chunk that share their key will be rejected (--duplicates reject)"
-                .to_owned(),
-        );
-    }
-    notes
-}
-
-/// What the rehearsal found that a person should know (I7, I11).
-fn found(survey: &Rehearsal) -> Vec<String> {
-    let mut notes = Vec::new();
-    let changes = &survey.changes;
-    let mut tell = |count: u64, one: &str, many: &str| match count {
-        0 => {}
-        1 => notes.push(format!("1 {one}")),
-        count => notes.push(format!("{count} {many}")),
-    };
-    tell(
-        survey.rejected,
-        "row will not be sent; rejected.csv will say why",
-        "rows will not be sent; rejected.csv will say why",
-    );
-    tell(
-        changes.line_ends,
-        "cell has a line end that becomes that of the file",
-        "cells have line ends that become those of the file",
-    );
-    tell(
-        changes.booleans,
-        "word in a boolean field is sent as true or false",
-        "words in boolean fields are sent as true or false",
-    );
-    tell(
-        changes.requoted,
-        "cell with a quote inside is sent in quotes",
-        "cells with a quote inside are sent in quotes",
-    );
-    tell(
-        changes.na_cells,
-        "cell is #N/A and clears its field",
-        "cells are #N/A and clear their fields",
-    );
-    tell(
-        changes.truncated,
-        "value is cut to the length that the mapping says",
-        "values are cut to the length that the mapping says",
-    );
-    tell(changes.cleared, "empty cell clears its field", "empty cells clear their fields");
-    notes
 }

@@ -56,6 +56,11 @@ pub struct LoadRequest {
     pub assignment_rule: Option<String>,
     /// What happens with rows that share a key; `None` refuses them.
     pub duplicates: Option<Duplicates>,
+    /// Whether rows of one key were found over the whole source before the
+    /// start, which [`super::prepare`] decides. The ledger of an older release
+    /// has none: then chunk by chunk.
+    #[serde(default)]
+    pub doubles_found: bool,
     /// Split the source through first even when it is large.
     pub scan: bool,
     /// Load again what was loaded before.

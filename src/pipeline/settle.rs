@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::preflight::reserved;
+use super::estimate::reserved;
 use super::resume::{CLOCKS_APART, instant};
 use super::run::Run;
 use super::twins::Twins;

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::StopReason;
+use super::estimate::reserved;
 use super::lane::{Done, Lane, Pass};
-use super::preflight::reserved;
 use super::recovery::Next;
 use super::results::Settled;
 use super::run::Run;

@@ -12,6 +12,7 @@ mod batch;
 mod canonical;
 mod cells;
 mod checked_file;
+mod doubles;
 mod encoded;
 mod files;
 mod group_index;
@@ -32,6 +33,7 @@ pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_for
 pub use cells::{
     Cell, Cells, needs_quotes, nth_cell, plain_cells, write_cell, write_quoted, write_record,
 };
+pub use doubles::{Doubles, DoublesWriter};
 pub use encoded::{
     Changes, ColumnNames, EMPTY_HASH, EncodedBatch, EncodedRow, LEFT_OUT, MadeColumn,
     RecordChanges, Rejection,

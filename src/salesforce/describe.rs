@@ -60,6 +60,18 @@ impl Org {
         })
     }
 
+    /// Describes an object with all that the org tells of it, unread; members
+    /// that are null are left out.
+    ///
+    /// # Errors
+    /// 404 when there is no such object, or this user may not see it.
+    pub async fn describe_whole(&self, object: &str) -> Result<Value, CallError> {
+        let path = self.path(&format!("sobjects/{}/describe", encode(object)));
+        let call = Call::get("describe the object", path);
+        let (status, body) = self.connection().bytes(&call).await?;
+        Ok(without_nulls(parse(&call, status, &body)?))
+    }
+
     /// Lists the objects this user may see.
     ///
     /// # Errors

@@ -288,9 +288,9 @@ fn the_org_refuses_upserts_for_what_the_check_finds() {
     place.file(
         "rows.csv",
         "Legacy_Id__c,Name,Tier__c,Parent.Legacy_Id__c\na,A,Gold,\n,B,,\n#N/A,B,,\nnew,,,\n\
-         THERE,,Gold,\nd,D,Nope,\ne,E,,nobody\nf,F,,a\ng,G,,there\n",
+         THERE,,Gold,\nd,D,Nope,\ne,E,,nobody\nf,F,,a\ng,G,,there\nh,H,,\ni,I,,\nH,J,,\n",
     );
-    assert_eq!(judged_alike(&place, "rows.csv", &load), 6);
+    assert_eq!(judged_alike(&place, "rows.csv", &load), 8);
 }
 
 #[test]
@@ -306,12 +306,12 @@ fn the_org_refuses_changes_and_deletions_for_what_the_check_finds() {
         .collect();
     let rows = format!(
         "Id,Name,Tier__c\n{},x,\n{},#N/A,\n{},,\n,y,\n001000000000001AAA,z,\nabc,z,\n\
-         003000000000001AAA,z,\n{},a,Nope\n",
-        ids[0], ids[1], ids[2], ids[3]
+         003000000000001AAA,z,\n{},a,Nope\n{4},b,\n{4},c,\n",
+        ids[0], ids[1], ids[2], ids[3], ids[4]
     );
     place.file("changes.csv", rows);
     let update = ["--object", "Account", "--operation", "update"];
-    assert_eq!(judged_alike(&place, "changes.csv", &update), 6);
+    assert_eq!(judged_alike(&place, "changes.csv", &update), 8);
     let rows = format!("Id\n{}\n001000000000001AAA\nabc\n003000000000001AAA\n", ids[4]);
     place.file("gone.csv", rows);
     let delete = ["--object", "Account", "--operation", "delete"];
@@ -523,7 +523,7 @@ fn damage_by_spreadsheets_is_found_where_it_hurts() {
             (finding["rule"].as_str().unwrap(), finding["first_rows"][0]["row"].as_u64())
         })
         .collect();
-    assert_eq!(rules, [("duplicate-key", Some(3)), ("case-twins", Some(2))], "{found:#}");
+    assert_eq!(rules, [("duplicate-key", Some(1)), ("case-twins", Some(2))], "{found:#}");
 }
 
 #[test]
@@ -590,4 +590,94 @@ fn what_the_load_refuses_as_a_whole_the_check_does_too() {
     assert_eq!(place.run(&load).code, 0);
     let said = place.run(&["check", "ok.csv", "--object", "Account", "--operation", "insert"]);
     assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
+fn what_runs_in_the_org_is_listed_as_far_as_it_acts_on_the_load() {
+    let place = place();
+    place.org_settings(&json!({"automation": {
+        "triggers": [
+            {"name": "OnInsert", "object": "Account", "events": ["before insert"]},
+            {"name": "OnDelete", "object": "Account", "events": ["after delete"]},
+            {"name": "Asleep", "object": "Account", "active": false, "events": ["before insert"]},
+            {"name": "Elsewhere", "object": "Contact", "events": ["before insert"]},
+        ],
+        "flows": [
+            {"name": "Made", "object": "Account", "on": "Create"},
+            {"name": "Changed", "object": "Account", "on": "Update"},
+        ],
+        "validation-rules": [{"name": "Has_City", "object": "Account"}],
+        "duplicate-rules": [{"name": "Same_Name", "object": "Account"}],
+        "workflow-rules": [
+            {"name": "Mail", "object": "Account"},
+            {"name": "Print", "object": "Invoice__c"},
+        ],
+    }}));
+    place.file("a.csv", "Name\nA\n");
+    let check = ["check", "a.csv", "--object", "Account", "--operation", "insert"];
+    let found = told(&place.run(&[&check[..], &QUIET].concat()));
+    assert_eq!(
+        found["automation"],
+        json!({
+            "triggers": ["OnInsert"], "flows": ["Made"], "validation_rules": ["Has_City"],
+            "duplicate_rules": ["Same_Name"], "workflow_rules": ["Mail"], "untold": [],
+        })
+    );
+    let said = place.run(&check);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.contains("1 trigger: OnInsert"), "{}", said.stdout);
+    // A custom object goes by its id there.
+    place.file("i.csv", "Name,Issued_On__c\nA,2026-01-01\n");
+    let check = ["check", "i.csv", "--object", "Invoice__c", "--operation", "insert"];
+    let found = told(&place.run(&[&check[..], &QUIET].concat()));
+    assert_eq!(found["automation"], json!({ "workflow_rules": ["Print"], "untold": [] }));
+}
+
+#[test]
+fn what_the_org_does_not_tell_is_named() {
+    let place = place();
+    place.org_settings(&json!({ "tooling-api": false }));
+    place.file("a.csv", "Name\nA\n");
+    let check = ["check", "a.csv", "--object", "Account", "--operation", "insert"];
+    let found = told(&place.run(&[&check[..], &QUIET].concat()));
+    let untold = found["automation"]["untold"].as_array().unwrap();
+    let kinds: Vec<_> = untold.iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["triggers", "validation_rules", "workflow_rules"]);
+    assert_eq!(untold[0]["code"], "INSUFFICIENT_ACCESS");
+}
+
+#[test]
+fn record_types_and_owners_are_judged_as_the_org_does() {
+    let place = place();
+    let profile = place.query("SELECT ProfileId FROM User")[0]["ProfileId"].clone();
+    let users = format!(
+        "Username,LastName,Alias,Email,TimeZoneSidKey,LocaleSidKey,EmailEncodingKey,\
+         LanguageLocaleKey,ProfileId,IsActive\n\
+         gone@local.org,Gone,gone,g@b.co,Europe/Berlin,en_US,UTF-8,en_US,{0},false\n\
+         here@local.org,Here,here,h@b.co,Europe/Berlin,en_US,UTF-8,en_US,{0},true\n",
+        profile.as_str().unwrap()
+    );
+    place.file("users.csv", users);
+    let said = place.run(&["load", "users.csv", "--object", "User", "--operation", "insert"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let gone = place.query("SELECT Id FROM User WHERE IsActive = false")[0]["Id"].clone();
+    let rows = format!("Name,OwnerId\nA,{}\nB,\n", gone.as_str().unwrap());
+    place.file("by_id.csv", rows);
+    let insert = ["--object", "Account", "--operation", "insert"];
+    assert_eq!(judged_alike(&place, "by_id.csv", &insert), 1);
+    place.file("by_name.csv", "Name,Owner.Username\nA,gone@local.org\nB,here@local.org\nC,no\n");
+    assert_eq!(judged_alike(&place, "by_name.csv", &insert), 2);
+
+    // Express shipments go by road or air.
+    place.file("accounts.csv", "Name,Legacy_Id__c\nA,A\n");
+    let said = place.run(&["load", "accounts.csv", "--object", "Account", "--operation", "insert"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    place.file(
+        "shipments.csv",
+        "Tracking_Code__c,Account__r.Legacy_Id__c,Mode__c,RecordType.DeveloperName\n\
+         1,A,Road,Express\n2,A,Sea,Express\n3,A,Sea,\n4,A,Rail,Master\n5,A,Rail,Nope\n\
+         6,A,Boat,Express\n",
+    );
+    let insert = ["--object", "Shipment__c", "--operation", "insert"];
+    assert_eq!(judged_alike(&place, "shipments.csv", &insert), 4);
 }

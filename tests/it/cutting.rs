@@ -304,7 +304,7 @@ fn check(case: &Case) {
     judge(case, &taken, &*source, &spools, &options.header_line);
 
     let mut rows = source.rows(None).unwrap();
-    let found = rehearse(&mut *rows, &mut |batch| plan.apply(batch), options).unwrap();
+    let found = rehearse(&mut *rows, &mut |batch| Ok(plan.apply(batch)), options).unwrap();
     assert_eq!(found.read, case.rows.len() as u64);
     assert_eq!(found.rejected, taken.rejected.len() as u64);
     assert_eq!(found.duplicates, taken.chunks.iter().map(|chunk| chunk.duplicates).sum::<u64>());

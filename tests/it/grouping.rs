@@ -404,7 +404,7 @@ fn judge(
     let rehearsal = rehearse_with(
         Chunker::dry(options).in_groups(index.clone()),
         &mut *rows.rows(None).unwrap(),
-        &mut |batch| source.plan.apply(batch),
+        &mut |batch| Ok(source.plan.apply(batch)),
     )
     .unwrap();
     assert_eq!((rehearsal.jobs, rehearsal.sent), (found.jobs, sent.len() as u64));

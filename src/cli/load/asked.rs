@@ -217,6 +217,7 @@ impl AskedArgs {
             max_failures: self.max_failures,
             canary: self.canary,
             checks_only: false,
+            doubles_found: false,
             reserve: self.reserve,
             group_by: self.group_by.clone(),
             compress_upload: self.compress_upload,

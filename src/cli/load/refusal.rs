@@ -3,7 +3,7 @@
 use super::super::{CliError, org};
 use super::mapping_refusal;
 use crate::domain::error_chain;
-use crate::pipeline::PreflightError;
+use crate::pipeline::{DuplicatesError, PreflightError};
 use crate::rows::SourceError;
 use crate::transformer::Problem;
 
@@ -69,6 +69,13 @@ pub(in crate::cli) fn of(error: &PreflightError) -> CliError {
             "Putting rows in groups takes the size of the source twice on the disk of --runs-dir; \
              free space there, or load with --group-by none.",
         ),
+        PreflightError::Duplicates(DuplicatesError::Source(error)) => source(error),
+        PreflightError::Duplicates(DuplicatesError::Io { .. }) => {
+            CliError::refused("duplicates", error_chain(error)).hint(
+                "Keys are sorted on the disk of --runs-dir when they are many; free space there or \
+                 name another place.",
+            )
+        }
         PreflightError::Rows { .. } => CliError::refused("run-folder", error_chain(error))
             .hint("Check the room on the disk and the rights of --runs-dir."),
         PreflightError::Ledger(_) | PreflightError::Interrupted => {

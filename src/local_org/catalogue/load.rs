@@ -10,7 +10,7 @@
 //! - Picklist values may be plain texts.
 //! - A key prefix left out is derived from the object's name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -126,6 +126,9 @@ struct RecordTypeDocument {
     available: Option<bool>,
     master: Option<bool>,
     default_record_type_mapping: Option<bool>,
+    /// Not of describe: the values it has of a picklist, by field.
+    #[serde(default)]
+    picklists: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -242,9 +245,9 @@ fn object(document: &ObjectDocument, key_prefix: String) -> Result<ObjectDef, Ca
         undeletable: document.undeletable.unwrap_or(true),
         queryable: document.queryable.unwrap_or(true),
         bulk_queryable: document.bulk_queryable.unwrap_or(true),
-        fields,
         system,
-        record_types: record_types(document),
+        record_types: record_types(document, &fields)?,
+        fields,
         children: Vec::new(),
         by_name,
         by_relationship,
@@ -433,25 +436,31 @@ fn picklist_value(source: &PicklistDocument) -> PicklistDef {
     }
 }
 
-fn record_types(document: &ObjectDocument) -> Vec<RecordTypeDef> {
-    let mut types: Vec<RecordTypeDef> = document
+fn record_types(
+    document: &ObjectDocument,
+    fields: &[FieldDef],
+) -> Result<Vec<RecordTypeDef>, CatalogueError> {
+    let mut types = document
         .record_type_infos
         .iter()
-        .map(|info| RecordTypeDef {
-            id: record_type_id(document, info),
-            name: info.name.clone(),
-            developer_name: info
-                .developer_name
-                .clone()
-                .unwrap_or_else(|| info.name.replace(' ', "_")),
-            active: info.active.unwrap_or(true),
-            available: info.available.unwrap_or(true),
-            master: info
-                .master
-                .unwrap_or_else(|| info.record_type_id.starts_with("012000000000000")),
-            default: info.default_record_type_mapping.unwrap_or(false),
+        .map(|info| {
+            Ok(RecordTypeDef {
+                id: record_type_id(document, info),
+                name: info.name.clone(),
+                developer_name: info
+                    .developer_name
+                    .clone()
+                    .unwrap_or_else(|| info.name.replace(' ', "_")),
+                active: info.active.unwrap_or(true),
+                available: info.available.unwrap_or(true),
+                master: info
+                    .master
+                    .unwrap_or_else(|| info.record_type_id.starts_with("012000000000000")),
+                default: info.default_record_type_mapping.unwrap_or(false),
+                picklists: narrowed(document, info, fields)?,
+            })
         })
-        .collect();
+        .collect::<Result<Vec<RecordTypeDef>, CatalogueError>>()?;
     if !types.iter().any(|kind| kind.master) {
         types.push(RecordTypeDef {
             id: MASTER_RECORD_TYPE.to_owned(),
@@ -461,9 +470,37 @@ fn record_types(document: &ObjectDocument) -> Vec<RecordTypeDef> {
             available: true,
             master: true,
             default: types.is_empty(),
+            picklists: Vec::new(),
         });
     }
-    types
+    Ok(types)
+}
+
+/// The picklists of which a record type has some values only.
+fn narrowed(
+    document: &ObjectDocument,
+    info: &RecordTypeDocument,
+    fields: &[FieldDef],
+) -> Result<Vec<(usize, Vec<String>)>, CatalogueError> {
+    let mut found = Vec::new();
+    for (name, values) in &info.picklists {
+        let place = fields.iter().position(|field| field.name.eq_ignore_ascii_case(name));
+        let Some((place, field)) = place.and_then(|place| Some((place, fields.get(place)?))) else {
+            return Err(document.invalid(format!(
+                "record type {} has values of the picklist {name}, and there is no such field",
+                info.name
+            )));
+        };
+        let offers = |value: &String| field.picklist_values.iter().any(|v| v.value == *value);
+        if let Some(value) = values.iter().find(|value| !offers(value)) {
+            return Err(document.invalid(format!(
+                "record type {} has the value `{value}`, which the picklist {name} hasn't",
+                info.name
+            )));
+        }
+        found.push((place, values.clone()));
+    }
+    Ok(found)
 }
 
 /// The id given, unless another org made it: then one of this org's, the same

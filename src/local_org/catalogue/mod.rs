@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use field::{FieldDef, FieldKind};
+pub(crate) use field::{FieldDef, FieldKind, PicklistDef};
 pub(crate) use object::ObjectDef;
 
 /// The id of the record type every object has and no record points at.
@@ -41,6 +41,11 @@ const STANDARD: [(&str, &str); 17] = [
     ("Task", include_str!("standard/Task.json")),
     ("User", include_str!("standard/User.json")),
 ];
+
+/// The built-in definitions, by name.
+pub(crate) fn built_in() -> &'static [(&'static str, &'static str)] {
+    &STANDARD
+}
 
 /// Why the definitions could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +90,14 @@ impl Catalogue {
     /// When a file can't be read, isn't the JSON of a describe, or when two
     /// objects claim the same key prefix.
     pub(crate) fn open(dir: Option<&Path>) -> Result<Catalogue, CatalogueError> {
+        Catalogue::open_with(dir, &[])
+    }
+
+    /// The same with further definitions, each with where it comes from.
+    pub(crate) fn open_with(
+        dir: Option<&Path>,
+        more: &[(String, String)],
+    ) -> Result<Catalogue, CatalogueError> {
         let mut texts: Vec<(String, String)> = STANDARD
             .iter()
             .map(|(name, text)| (format!("built-in object {name}"), (*text).to_owned()))
@@ -92,6 +105,9 @@ impl Catalogue {
         if let Some(dir) = dir {
             texts.extend(read_folder(&dir.join("objects"))?);
         }
+        // One that replaces a file of the folder takes its place.
+        texts.retain(|(origin, _)| !more.iter().any(|(new, _)| new == origin));
+        texts.extend_from_slice(more);
         Catalogue::from_texts(&texts)
     }
 

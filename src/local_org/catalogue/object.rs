@@ -50,6 +50,19 @@ pub(crate) struct RecordTypeDef {
     pub master: bool,
     /// What records get that name none.
     pub default: bool,
+    /// Picklists of which it has some values only: places of the fields, with
+    /// these values.
+    pub picklists: Vec<(usize, Vec<String>)>,
+}
+
+impl RecordTypeDef {
+    /// Whether it has a value of the picklist at this place.
+    pub(crate) fn offers(&self, field: usize, value: &str) -> bool {
+        self.picklists
+            .iter()
+            .filter(|(place, _)| *place == field)
+            .all(|(_, values)| values.iter().any(|known| known == value))
+    }
 }
 
 /// A lookup of another object at this one.

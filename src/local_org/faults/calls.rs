@@ -81,10 +81,11 @@ async fn kind(request: Request) -> (Call, Request) {
         ["data", "jobs", "query", _] if method == Method::PATCH => Call::QueryAbort,
         ["data", "jobs", "query", _, "results"] => Call::QueryResults,
         ["data", "jobs", "query", _, "resultpages"] => Call::QueryPages,
-        ["data", "query" | "queryall", ..] => Call::Query,
-        ["data", "sobjects"] | ["data", "sobjects", _] | ["data", "sobjects", _, "describe"] => {
-            Call::Describe
-        }
+        ["data", "query" | "queryall", ..] | ["data", "tooling", "query"] => Call::Query,
+        ["data", "sobjects"]
+        | ["data", "sobjects", _]
+        | ["data", "sobjects", _, "describe"]
+        | ["data", "ui-api", ..] => Call::Describe,
         ["data", "limits", ..] => Call::Limits,
         _ => Call::Other,
     };

@@ -28,18 +28,20 @@ pub(crate) struct Apply<'a, 'c> {
     pub(super) prepared: &'a Prepared,
     first_row: u32,
     writer: &'a mut TableWriter<'c>,
-    lookups: &'a mut Lookups<'c>,
+    pub(super) lookups: &'a mut Lookups<'c>,
     insert_stamp: Vec<u8>,
     update_stamp: Vec<u8>,
     /// Parents seen in this unit; they can't go while the writer is ours.
     parents: HashMap<RecordKey, Option<bool>>,
-    errors: Vec<RowError>,
+    /// Owners seen in this unit, and whether they are inactive.
+    pub(super) owners: HashMap<RecordKey, bool>,
+    pub(super) errors: Vec<RowError>,
     faults: RowFaults<'a>,
     // Scratch, kept to spare allocations.
     record: Vec<u8>,
-    old: Vec<u8>,
+    pub(super) old: Vec<u8>,
     found: Vec<u64>,
-    resolved: Vec<(u16, RecordKey)>,
+    pub(super) resolved: Vec<(u16, RecordKey)>,
     overridden: Vec<bool>,
 }
 
@@ -64,6 +66,7 @@ impl<'a, 'c> Apply<'a, 'c> {
             insert_stamp: plan.insert_stamp(now_ms),
             update_stamp: plan.update_stamp(now_ms),
             parents: HashMap::new(),
+            owners: HashMap::new(),
             errors: Vec::new(),
             faults,
             record: Vec::new(),
@@ -237,7 +240,7 @@ impl<'a, 'c> Apply<'a, 'c> {
     }
 
     /// More errors of this row would be told.
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         self.errors.is_empty() || self.plan.settings.row_errors == RowErrors::All
     }
 
@@ -306,6 +309,12 @@ impl<'a, 'c> Apply<'a, 'c> {
         }
         if self.goes_on() {
             self.resolve(at, row)?;
+        }
+        if self.goes_on() {
+            self.check_owner(row)?;
+        }
+        if self.goes_on() {
+            self.check_picklists(row, true);
         }
         if self.goes_on() {
             self.check_unique(at, None)?;
@@ -509,6 +518,12 @@ impl<'a, 'c> Apply<'a, 'c> {
         }
         if self.goes_on() {
             self.resolve(at, row)?;
+        }
+        if self.goes_on() {
+            self.check_owner(row)?;
+        }
+        if self.goes_on() {
+            self.check_picklists(row, false);
         }
         if self.goes_on() {
             self.check_unique(at, Some(counter))?;

@@ -22,6 +22,8 @@ pub(crate) mod http;
 pub(super) mod job;
 pub(super) mod list;
 mod multipart;
+mod owner;
+mod picked;
 mod plan;
 mod prepare;
 mod registry;

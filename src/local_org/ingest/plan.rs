@@ -88,7 +88,27 @@ pub(crate) struct Plan {
     pub rules: ParseRules,
     /// The org's switches.
     pub settings: Settings,
+    /// Restricted picklists of which a record type has some values only.
+    pub narrowed: Vec<Narrowed>,
+    /// Slot of the record type, where one narrows a picklist.
+    pub record_type: Option<u16>,
+    /// Who may own records: the slot of `OwnerId`, the users, the slot of their
+    /// `IsActive`.
+    pub owner: Option<(u16, Arc<Table>, u16)>,
     user: Value,
+}
+
+/// A restricted picklist of which a record type has some values only.
+#[derive(Debug)]
+pub(crate) struct Narrowed {
+    /// The record type.
+    pub record_type: RecordKey,
+    /// Slot of the picklist.
+    pub slot: u16,
+    /// The picklist.
+    pub field: FieldDef,
+    /// What the record type has of it.
+    pub values: Vec<String>,
 }
 
 impl Plan {
@@ -148,6 +168,7 @@ impl Plan {
                 RowError::new("INVALID_TYPE_FOR_OPERATION", message)
             })
         };
+        let narrowed = narrowed(table);
         let in_dialect = settings.results_in_job_dialect;
         Plan {
             job,
@@ -176,6 +197,13 @@ impl Plan {
             },
             settings: settings.clone(),
             header,
+            record_type: object
+                .system
+                .record_type_id
+                .filter(|_| !narrowed.is_empty())
+                .map(|place| table.slot(place)),
+            narrowed,
+            owner: owner(table, store),
             user,
         }
     }
@@ -264,6 +292,36 @@ fn column_plan(
             field.reference_to.iter().filter_map(|name| store.table_named(name)).cloned().collect()
         }),
     }
+}
+
+fn narrowed(table: &Table) -> Vec<Narrowed> {
+    let object = &table.object;
+    let mut narrowed = Vec::new();
+    for kind in &object.record_types {
+        let Some(record_type) = RecordKey::parse(&kind.id).filter(|_| !kind.master) else {
+            continue;
+        };
+        for (place, values) in &kind.picklists {
+            let Some(field) = object.fields.get(*place).filter(|f| f.restricted_picklist) else {
+                continue;
+            };
+            narrowed.push(Narrowed {
+                record_type,
+                slot: table.slot(*place),
+                field: field.clone(),
+                values: values.clone(),
+            });
+        }
+    }
+    narrowed
+}
+
+/// Where a row says who owns its record, and where a user says whether he is
+/// active.
+fn owner(table: &Table, store: &Store) -> Option<(u16, Arc<Table>, u16)> {
+    let users = store.table_named("User")?;
+    let active = users.object.fields.iter().position(|field| field.name == "IsActive")?;
+    Some((table.slot(table.object.system.owner_id?), Arc::clone(users), users.slot(active)))
 }
 
 /// What a new record gets in a field that nobody sets.

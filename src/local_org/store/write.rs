@@ -219,6 +219,25 @@ impl<'c> Lookups<'c> {
         Ok(statement.query_row([counter as i64], |row| row.get(0)).optional()?)
     }
 
+    /// Reads a record's blob into `values`; empty when there is no such record.
+    pub(crate) fn read(
+        &mut self,
+        table: &Table,
+        counter: u64,
+        values: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        values.clear();
+        let sql = format!("SELECT v FROM {} WHERE n = ?1", table.name);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([counter as i64])?;
+        if let Some(row) = rows.next()?
+            && let ValueRef::Blob(bytes) = row.get_ref(0)?
+        {
+            values.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
     /// The live records with this key, at most three.
     pub(crate) fn find(
         &mut self,

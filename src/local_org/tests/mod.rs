@@ -6,6 +6,7 @@ mod ingest;
 mod login;
 mod queries;
 mod resources;
+mod setup;
 mod soql;
 mod wire;
 

@@ -7,7 +7,8 @@ use super::columns::{Question, Target};
 use crate::checker::{Answers, AskedKey, CheckRule, Gathered, Purpose};
 use crate::domain::ValueKind;
 use crate::pipeline::Prepared;
-use crate::pipeline::preflight::{blocking, reserved};
+use crate::pipeline::estimate::reserved;
+use crate::pipeline::preflight::blocking;
 use crate::rows::{KeyExactness, key_hash};
 use crate::salesforce::{CallError, Limits, Lookup, Org, QueryScope, lookup_calls};
 

@@ -57,13 +57,15 @@ impl AutomationKind {
     }
 
     /// The query, and whether it goes to the Tooling API.
-    fn query(self, object: &str) -> (String, bool) {
+    /// `entity` is what stands for the object where its name doesn't: a custom
+    /// object goes by its id there.
+    fn query(self, object: &str, entity: &str) -> (String, bool) {
         match self {
             AutomationKind::Trigger => (
                 format!(
                     "SELECT Name, UsageBeforeInsert, UsageAfterInsert, UsageBeforeUpdate, \
                      UsageAfterUpdate, UsageBeforeDelete, UsageAfterDelete FROM ApexTrigger \
-                     WHERE TableEnumOrId = '{object}' AND Status = 'Active'"
+                     WHERE EntityDefinition.QualifiedApiName = '{object}' AND Status = 'Active'"
                 ),
                 true,
             ),
@@ -82,7 +84,9 @@ impl AutomationKind {
                 true,
             ),
             AutomationKind::WorkflowRule => {
-                (format!("SELECT Name FROM WorkflowRule WHERE TableEnumOrId = '{object}'"), true)
+                let rules =
+                    format!("SELECT Name FROM WorkflowRule WHERE TableEnumOrId = '{entity}'");
+                (rules, true)
             }
             AutomationKind::DuplicateRule => (
                 format!(
@@ -176,7 +180,16 @@ async fn names(
     object: &str,
     operation: Operation,
 ) -> Result<Vec<String>, CallError> {
-    let (query, tooling) = kind.query(object);
+    let entity = match kind {
+        AutomationKind::WorkflowRule if object.ends_with("__c") => {
+            match entity(org, object).await? {
+                Some(id) => id,
+                None => return Ok(Vec::new()),
+            }
+        }
+        _ => object.to_owned(),
+    };
+    let (query, tooling) = kind.query(object, &entity);
     let records = if tooling {
         org.tooling_rows(&query, MOST).await?
     } else {
@@ -187,4 +200,12 @@ async fn names(
         .filter(|record| kind.acts_on(record, operation))
         .filter_map(|record| record.at(kind.name_field()).map(FieldValue::cell));
     Ok(names.collect())
+}
+
+/// The id by which the Tooling API knows a custom object ("`EntityDefinition`").
+async fn entity(org: &Org, object: &str) -> Result<Option<String>, CallError> {
+    let query =
+        format!("SELECT DurableId FROM EntityDefinition WHERE QualifiedApiName = '{object}'");
+    let found = org.tooling_rows(&query, 1).await?;
+    Ok(found.first().and_then(|record| record.at("DurableId")).map(FieldValue::cell))
 }

@@ -15,7 +15,8 @@ mod write;
 use std::path::PathBuf;
 
 use super::Prepared;
-use super::preflight::{PreflightError, allowances, blocking};
+use super::estimate::allowances;
+use super::preflight::{PreflightError, blocking};
 use crate::checker::{Answers, CheckIoError, CheckRule, Checker, Severity};
 use crate::chunker::Duplicates;
 use crate::domain::SharedSink;

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod jobs;
 mod limits;
+mod picked;
 mod relations;
 mod rows;
 
