@@ -439,7 +439,7 @@ by = "Name"
             Machine::new(&supplies, recipes.iter().map(|recipe| ("F", Some(recipe))), loaded)
                 .unwrap();
         let mut line = Vec::new();
-        rows::write_record(&mut line, [x.as_bytes(), y.as_bytes()].into_iter(), b',');
+        rows::write_record(&mut line, [x.as_bytes(), y.as_bytes()], b',');
         let cells: Vec<_> = rows::Cells::new(&line, b',', b'"').collect();
         let mut room = Room::default();
         let made = (0..3).map(|at| match machine.make(at, Cells::new(&cells, ""), &mut room) {

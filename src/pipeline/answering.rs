@@ -4,9 +4,11 @@
 //! table, so that no more than the table is held.
 
 use super::compiling::Described;
-use super::preflight::{Allowance, PreflightError, reserved};
+use super::estimate::{Allowance, reserved};
+use super::preflight::PreflightError;
 use crate::domain::{ValueKind, error_chain, nearest_field};
 use crate::mapping::{Answer, AskedTable, MOST_ASKED_RECORDS, Question};
+use crate::report::format::count;
 use crate::salesforce::{Org, QueryScope};
 use crate::transformer::Problem;
 
@@ -139,10 +141,12 @@ pub(super) async fn ask(
         }
     }
     let note = format!(
-        "{}: {} keys from {records} records of {}, looked up in the org once ({calls} API calls)",
+        "{}: {} from {} of {}, looked up in the org once ({})",
         question.place,
-        answer.keys(),
+        count(answer.keys() as u64, "key"),
+        count(records, "record"),
         asked.object,
+        count(calls, "API call"),
     );
     Ok(Ok(Asked { answer, note }))
 }

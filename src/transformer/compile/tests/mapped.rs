@@ -72,7 +72,6 @@ unmapped = "refuse"
 [fields]
 Nmae = "Firma"
 Phone = { template = "{Vorwahl} {Nummer}" }
-phone = "Firma"
 Score__c = "Firma"
 Active__c = { column = "Firma", date = "dd.MM.yyyy" }
 AnnualRevenue = { column = "Firma", datetime = "yyyy-MM-dd'T'HH:mmX" }
@@ -326,7 +325,8 @@ fn a_currency_is_sent_with_every_row() {
         {"value": "EUR", "active": true}, {"value": "USD", "active": true},
         {"value": "DEM", "active": false}
     ]});
-    asked.object.fields.push(field("CurrencyIsoCode", "picklist", values));
+    let currency = serde_json::from_value(field("CurrencyIsoCode", "picklist", values)).unwrap();
+    asked.object.fields.push(currency);
     let plan = asked.of(&["Name", "Phone"]).unwrap();
     assert_eq!(plan.header_line(), b"Name,Phone,CurrencyIsoCode\n");
     assert_eq!(encode(&plan, "a,1\n\"b,c\",\n"), ["a,1,EUR", "\"b,c\",,EUR"]);
