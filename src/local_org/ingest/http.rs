@@ -237,7 +237,10 @@ async fn upload(
 ) -> Result<StatusCode, ApiError> {
     let coding = coding(&headers)
         .filter(|coding| *coding == Coding::Plain || ingest.inner.settings.compressed_uploads);
+    // A body that is refused is read to the end all the same, or the client hears
+    // of a broken connection instead of the refusal.
     let (Some(coding), true) = (coding, is_type(&headers, "text/csv")) else {
+        drain(body).await?;
         return Err(unsupported(&headers));
     };
     let arriving = blocking(move || {
@@ -249,8 +252,6 @@ async fn upload(
         Ok(Some(arriving)) => receive(arriving, coding, body).await?,
         Ok(None) => drain(body).await?,
         Err(refusal) => {
-            // Read to the end, or the client hears of a broken connection
-            // instead of the refusal.
             drain(body).await?;
             return Err(refusal);
         }
