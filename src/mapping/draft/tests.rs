@@ -143,10 +143,17 @@ fn what_cannot_be_told_apart_is_left_to_a_person() {
     for (name, values) in [
         ("Start", ["01/02/2020", "03/04/2021"]),
         ("AnnualRevenue", ["1,234", "5,678"]),
+        ("AnnualRevenue", ["1.234", "25.678"]),
+        ("AnnualRevenue", ["1.234", "950"]),
         ("Active", ["foo", "bar"]),
     ] {
         let draft = drafted(&[column(name, &values)]);
         assert_eq!(given(&draft, 0).map(|(sure, _)| sure), Some(Confidence::Guess), "{name}");
+    }
+    // Without points that part thousands, these are plain.
+    for other in ["1.5", "0.125", "1234", "1234.567"] {
+        let draft = drafted(&[column("AnnualRevenue", &["1.234", other])]);
+        has_line(&draft, "AnnualRevenue = \"AnnualRevenue\"");
     }
     let draft = drafted(&[column("Start", &["13/02/2020", "03/04/2021"])]);
     has_line(&draft, "Start__c = { column = \"Start\", date = \"dd/MM/yyyy\" }");

@@ -189,6 +189,11 @@ impl<'a> Values<'a> {
         let plain = NumberShape { decimal: '.', grouping: None };
         if self.all(|value| value.parse::<f64>().is_ok_and(f64::is_finite) && !value.contains('_'))
         {
+            if self.points_may_group() {
+                let note = "the points may part thousands; where they do, `number = { decimal = \",\", \
+                            grouping = \".\" }` says so";
+                return Fit::Perhaps(Form::default(), note.to_owned());
+            }
             return Fit::As(Form::default());
         }
         let signs = self.signs();
@@ -220,6 +225,22 @@ impl<'a> Values<'a> {
             );
         }
         Fit::As(form)
+    }
+
+    /// Whether plain numbers can as well be whole ones with points between
+    /// their thousands: `1.234`, and nothing that speaks against it, such as
+    /// `1.5`, `0.125` or `1234`.
+    fn points_may_group(&self) -> bool {
+        let may_group = |value: &str| {
+            let mut groups = value.trim_start_matches(['+', '-']).split('.');
+            let first = groups.next().unwrap_or_default();
+            let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+            (1..=3).contains(&first.len())
+                && digits(first)
+                && (first == value || !first.starts_with('0'))
+                && groups.all(|group| group.len() == 3 && digits(group))
+        };
+        self.0.iter().any(|value| value.contains('.')) && self.all(may_group)
     }
 
     /// Currency signs before or behind the numbers.
