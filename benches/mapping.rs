@@ -1,14 +1,19 @@
 //! How fast rows are made by a mapping: 20 fields with dates, numbers, two value
 //! maps, a lookup file and a mask, on one core, batches from memory. The
 //! throughput is that of the source.
+//!
+//! With `BULKHAUL_BESIDE=FOLDER` it makes one file of another instead, as
+//! benches/mapping.sh wants it beside other tools.
 
 #![expect(clippy::panic, reason = "a bench that can't begin must not measure nothing")]
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bulkhaul::domain::{ObjectDescription, Operation};
 use bulkhaul::mapping::{Mapping, Secrets};
+use bulkhaul::pipeline::SourceTables;
 use bulkhaul::reader::{Source, SourceOptions};
 use bulkhaul::rows::{RawBatch, SourceRows as _};
 use bulkhaul::transformer::{EmptyMeans, LoadSpec, Plan, compile};
@@ -56,6 +61,9 @@ enum Kind {
 }
 
 fn main() {
+    if let Some(folder) = std::env::var_os("BULKHAUL_BESIDE") {
+        return beside(Path::new(&folder));
+    }
     // One core: what a mapping costs, not how many there are.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
     or_panic(pool);
@@ -168,6 +176,47 @@ key = "Code"
 value = "Id"
 "#;
 
+/// The 20 fields, from `source.csv` to `bulkhaul.csv`, on as many threads as
+/// `RAYON_NUM_THREADS` says and one that reads. Files that are not there are
+/// made, and that is all then.
+///
+/// The mask is a hash here, which others can make, too; with
+/// `BULKHAUL_BESIDE_PLAIN` there is none.
+fn beside(folder: &Path) {
+    let source = folder.join("source.csv");
+    if !source.exists() {
+        write_source(&source, Kind::Legacy);
+        write_owners(folder);
+        let plain = std::env::var_os("BULKHAUL_BESIDE_PLAIN").is_some();
+        let hash = if plain { "" } else { ", hash = true" };
+        let mapping = LEGACY.replace(", mask = \"email\"", hash);
+        return or_panic(std::fs::write(folder.join("mapping.toml"), mapping));
+    }
+    let (source, plan) = compiled(&source, &folder.join("mapping.toml"));
+    let file = or_panic(std::fs::File::create(folder.join("bulkhaul.csv")));
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, file);
+    or_panic(out.write_all(&plan.header_line()));
+    // As many batches as a load has ahead of its encoders.
+    let (ahead, batches) = std::sync::mpsc::sync_channel(2);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut rows = or_panic(source.rows(None));
+            while let Some(batch) = or_panic(rows.next_batch()) {
+                if ahead.send(batch).is_err() {
+                    break;
+                }
+            }
+        });
+        for batch in batches {
+            let encoded = plan.apply(&batch);
+            assert_eq!(encoded.rejections.len(), 0);
+            // All rows are written anew, one after the other.
+            or_panic(out.write_all(&encoded.side));
+        }
+    });
+    or_panic(out.flush());
+}
+
 struct Prepared {
     _dir: tempfile::TempDir,
     batches: Vec<RawBatch>,
@@ -175,21 +224,38 @@ struct Prepared {
     plan: Plan,
 }
 
-fn prepare(kind: Kind) -> Prepared {
-    let dir = or_panic(tempfile::tempdir());
-    let path = dir.path().join("source.csv");
-    write_source(&path, kind);
+fn write_owners(folder: &Path) {
     let mut owners = String::from("Code,Id\n");
     for owner in 0..500 {
         let _ = writeln!(owners, "M{owner},0050000000{owner:05}");
     }
-    or_panic(std::fs::write(dir.path().join("owners.csv"), owners));
-    let secrets = Secrets::new(|_| Some("a secret for the bench".to_owned().into()));
+    or_panic(std::fs::write(folder.join("owners.csv"), owners));
+}
+
+fn prepare(kind: Kind) -> Prepared {
+    let dir = or_panic(tempfile::tempdir());
+    let path = dir.path().join("source.csv");
+    write_source(&path, kind);
+    write_owners(dir.path());
     let file = dir.path().join("mapping.toml");
     or_panic(std::fs::write(&file, mapping(kind)));
-    let mapping =
-        Mapping::read(&file, &secrets).unwrap_or_else(|error| panic!("{:?}", error.problems));
-    let source = or_panic(Source::open(&[PathBuf::from(&path)], &SourceOptions::default()));
+    let (source, plan) = compiled(&path, &file);
+    let mut rows = or_panic(source.rows(None));
+    let mut batches = Vec::new();
+    while let Some(batch) = or_panic(rows.next_batch()) {
+        batches.push(batch);
+    }
+    let bytes = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
+    Prepared { _dir: dir, batches, bytes, plan }
+}
+
+/// A source and the plan that a mapping makes of it.
+fn compiled(path: &Path, file: &Path) -> (Source, Plan) {
+    let secrets = Secrets::new(|_| Some("a secret for the bench".to_owned().into()));
+    let files = SourceTables::new(Path::new("/nowhere"));
+    let mapping = Mapping::read(file, &secrets, &files)
+        .unwrap_or_else(|error| panic!("{:?}", error.problems));
+    let source = or_panic(Source::open(&[PathBuf::from(path)], &SourceOptions::default()));
     let fields: Vec<_> = (0..20)
         .map(|at| {
             serde_json::json!({
@@ -214,13 +280,7 @@ fn prepare(kind: Kind) -> Prepared {
     };
     let plan = compile(&spec, source.header(), source.dialect(), &mut |_| None)
         .unwrap_or_else(|problems| panic!("{problems:?}"));
-    let mut rows = or_panic(source.rows(None));
-    let mut batches = Vec::new();
-    while let Some(batch) = or_panic(rows.next_batch()) {
-        batches.push(batch);
-    }
-    let bytes = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
-    Prepared { _dir: dir, batches, bytes, plan }
+    (source, plan)
 }
 
 #[divan::bench(args = [Kind::Identity, Kind::Trimmed, Kind::Legacy, Kind::Distinct], sample_count = 5)]

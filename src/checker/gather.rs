@@ -4,7 +4,6 @@
 //! rows that is wrong once in 370,000 checks.
 
 use std::io;
-use std::path::Path;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,6 +12,7 @@ use super::look::{Answers, Checker, Detail, Finding, Looked, SameSlot};
 use super::rule::CheckRule;
 use super::spreadsheet::Widths;
 use crate::domain::RowNumber;
+use crate::rows::TemporaryFolder;
 use crate::rows::sorter::{SortLimits, Sorted, Sorter};
 use crate::rows::spill::Spills;
 
@@ -106,12 +106,11 @@ pub struct Gatherer {
 }
 
 impl Gatherer {
-    /// Begins; what doesn't fit into memory goes to this folder, which is
-    /// private and gone in the end.
+    /// Begins; what doesn't fit into memory goes to this folder.
     ///
     /// # Errors
     /// [`CheckIoError`].
-    pub fn new(checker: &Checker, folder: &Path) -> Result<Self, CheckIoError> {
+    pub fn new(checker: &Checker, folder: TemporaryFolder) -> Result<Self, CheckIoError> {
         let slots = checker.spec.asked.len() + checker.ids.len();
         let sorts = (slots + checker.same.len()).max(1);
         let limits = limits(sorts);
@@ -119,7 +118,7 @@ impl Gatherer {
             same: checker.same.iter().map(|_| Sorter::new(limits)).collect(),
             values: (0..slots).map(|_| Sorter::new(limits)).collect(),
             widths: vec![Widths::default(); checker.spec.columns.len()],
-            spills: Spills::create(folder)?,
+            spills: Spills::within(folder),
             has_findings: false,
             rows: 0,
             left_out: 0,

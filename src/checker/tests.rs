@@ -10,7 +10,13 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{LineEnding, ObjectDescription, Operation, RowNumber, ValueKind};
-use crate::rows::{Dialect, EncodedBatch, EncodedRow, PositionUnit, RawBatch, RawRecord};
+use crate::rows::{
+    Dialect, EncodedBatch, EncodedRow, PositionUnit, RawBatch, RawRecord, TemporaryFolder,
+};
+
+fn temporary(folder: &tempfile::TempDir) -> TemporaryFolder {
+    TemporaryFolder::create(&folder.path().join("sort")).unwrap()
+}
 
 fn object() -> ObjectDescription {
     serde_json::from_value(json!({
@@ -97,7 +103,7 @@ fn batches(rows: &[Vec<String>], each: usize) -> Vec<(RawBatch, EncodedBatch)> {
 fn check(spec: CheckSpec, rows: &[Vec<String>], each: usize) -> Vec<(u64, CheckRule, u64)> {
     let folder = tempfile::tempdir().unwrap();
     let mut checker = Checker::new(spec);
-    let mut gatherer = Gatherer::new(&checker, &folder.path().join("sort")).unwrap();
+    let mut gatherer = Gatherer::new(&checker, temporary(&folder)).unwrap();
     let batches = batches(rows, each);
     for (batch, encoded) in &batches {
         gatherer.take(checker.look(batch, encoded, true)).unwrap();
@@ -212,7 +218,7 @@ fn a_parent_that_the_org_lacks_may_be_a_row_of_the_source() {
         .collect();
     let folder = tempfile::tempdir().unwrap();
     let mut checker = Checker::new(spec);
-    let mut gatherer = Gatherer::new(&checker, &folder.path().join("sort")).unwrap();
+    let mut gatherer = Gatherer::new(&checker, temporary(&folder)).unwrap();
     let batches = batches(&rows, 10);
     let (batch, encoded) = &batches[0];
     gatherer.take(checker.look(batch, encoded, true)).unwrap();

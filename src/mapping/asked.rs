@@ -7,13 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Mapping;
-use super::table::{Entries, MOST_TABLE_BYTES, Table};
+use super::table::{ENTRY_BYTES, Entries, KeyForm, MOST_TABLE_BYTES, Table};
 
 /// Records a lookup may have; at 2,000 a call, 250 calls.
 pub const MOST_ASKED_RECORDS: u64 = 500_000;
-
-/// Bytes an entry takes besides its text, about.
-const ENTRY_BYTES: u64 = 48;
 
 /// A query whose records are a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +23,9 @@ pub struct AskedTable {
     pub value: String,
     /// Which records; `None` for those that [`AskedTable::soql`] takes then.
     pub condition: Option<String>,
+    /// The parts of the key that are record ids, by their place.
+    #[serde(default)]
+    pub id_keys: Vec<usize>,
     /// Whether letter case doesn't count; `None` for what the fields say.
     pub ignore_case: Option<bool>,
     /// The file in the run's folder that keeps what was found.
@@ -41,6 +41,7 @@ impl AskedTable {
             keys,
             value: value.to_owned(),
             condition: None,
+            id_keys: Vec::new(),
             ignore_case: None,
             file: String::new(),
             sha256: String::new(),
@@ -127,7 +128,7 @@ impl Answer {
     /// Begins the answer to a question, with the spelling and the letter case
     /// that the org's fields have.
     pub fn new(question: &Question, asked: AskedTable, ignore_case: bool) -> Self {
-        let entries = Table::empty(ignore_case);
+        let entries = Table::empty(KeyForm { ignore_case, ids: asked.id_keys.clone() });
         Answer { table: question.table, asked, entries, bytes: 0 }
     }
 

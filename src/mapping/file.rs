@@ -17,7 +17,7 @@ use super::problem::{MappingError, MappingProblem, file_name};
 use super::recipe::{Step, WhenEmpty};
 use super::replace;
 use super::section::{Report, Section, Value, kind_of, listed};
-use super::table::{Entries, Table, TableFile, TableSource};
+use super::table::{Entries, Table, TableFile, TableFiles, TableSource};
 
 /// Bytes a mapping file may have.
 const MOST_BYTES: u64 = 4 << 20;
@@ -96,11 +96,15 @@ impl Tables {
 }
 
 impl Mapping {
-    /// Reads a mapping file, with the files it names.
+    /// Reads a mapping file, and with `files` those it names.
     ///
     /// # Errors
     /// [`MappingError`] with all that is wrong.
-    pub fn read(path: &Path, secrets: &Secrets) -> Result<Self, MappingError> {
+    pub fn read(
+        path: &Path,
+        secrets: &Secrets,
+        files: &dyn TableFiles,
+    ) -> Result<Self, MappingError> {
         let problem = |message: String| {
             MappingError::new(
                 path,
@@ -118,7 +122,7 @@ impl Mapping {
             std::fs::read(path).map_err(|error| problem(format!("can't be read: {error}")))?;
         let text = String::from_utf8(text)
             .map_err(|_| problem("is not UTF-8; save it in that encoding".to_owned()))?;
-        Mapping::parse(&text, path, secrets)
+        Mapping::parse(&text, path, secrets, files)
     }
 
     /// Reads the text of a mapping file; files are named from where `path`
@@ -126,7 +130,12 @@ impl Mapping {
     ///
     /// # Errors
     /// [`MappingError`] with all that is wrong.
-    pub fn parse(text: &str, path: &Path, secrets: &Secrets) -> Result<Self, MappingError> {
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        secrets: &Secrets,
+        files: &dyn TableFiles,
+    ) -> Result<Self, MappingError> {
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let report = Report::new(text);
         let (parsed, errors) = DeTable::parse_recoverable(text);
@@ -134,9 +143,8 @@ impl Mapping {
             let at = error.span().map_or(0, |span| span.start);
             report.add(at, "", error.message().trim_end_matches('.').replace('\n', ", "));
         }
-        let folder = path.parent().unwrap_or(Path::new(""));
         let mapping = if errors.is_empty() {
-            Some(read_all(&report, parsed.get_ref(), path, folder, secrets))
+            Some(read_all(&report, parsed.get_ref(), path, secrets, files))
         } else {
             None
         };
@@ -170,9 +178,10 @@ fn read_all(
     report: &Report<'_>,
     table: &DeTable<'_>,
     path: &Path,
-    folder: &Path,
     secrets: &Secrets,
+    files: &dyn TableFiles,
 ) -> Mapping {
+    let folder = path.parent().unwrap_or(Path::new(""));
     let top = Section::new(report, table, "", 0, keys::TOP);
     let unmapped = match top.word("unmapped", keys::UNMAPPED) {
         Some("send") => Unmapped::Send,
@@ -199,7 +208,7 @@ fn read_all(
     let mut loaded = Loaded::default();
     let mut sources = tables.sources;
     for (source, at) in sources.iter_mut().zip(&tables.places) {
-        match Table::load(source, None) {
+        match Table::load(source, None, files) {
             Ok(table) => loaded.tables.push(Arc::new(table)),
             Err(what) => report.add(*at, &source.name, what),
         }
@@ -387,8 +396,8 @@ fn read_map(section: &Section<'_, '_>, folder: &Path) -> Option<TableSource> {
             section.report.add(
                 section.at,
                 section.about,
-                "a value map has its entries in `values`, or in a CSV `file` with the columns \
-                 `from` and `to`",
+                "a value map has its entries in `values`, or in a `file` with the columns `from` and \
+                 `to`",
             );
             return None;
         }
@@ -410,7 +419,7 @@ fn read_lookup(section: &Section<'_, '_>, folder: &Path) -> Option<TableSource> 
     let missing = ["file", "key", "value"].into_iter().find(|key| !section.has(key));
     if let Some(key) = missing {
         let message = format!(
-            "`{key}` is missing: a lookup has a CSV `file`, its `key` and its `value` column, or an \
+            "`{key}` is missing: a lookup has a `file`, its `key` and its `value` column, or an \
              `object` of the org and the fields `by` which its records are found"
         );
         section.report.add(section.at, section.about, message);
@@ -427,7 +436,7 @@ fn read_lookup(section: &Section<'_, '_>, folder: &Path) -> Option<TableSource> 
 fn read_question(section: &Section<'_, '_>) -> Option<TableSource> {
     for key in ["file", "key", "delimiter", "encoding"] {
         if section.has(key) {
-            section.wrong(key, "goes with a CSV file, not with `object`");
+            section.wrong(key, "goes with a lookup in a file, not with `object`");
         }
     }
     if !section.has("by") {
@@ -472,18 +481,19 @@ fn table_file(
 ) -> Option<TableFile> {
     let path = folder.join(section.text("file")?);
     let delimiter = match section.text("delimiter") {
-        None => b',',
-        Some("tab") => b'\t',
+        None => None,
+        Some("tab") => Some(b'\t'),
         Some(text) => match text.as_bytes() {
-            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => *byte,
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(*byte),
             _ => {
                 section.wrong("delimiter", "must be one character, or `tab`");
                 return None;
             }
         },
     };
-    let encoding = section.text("encoding").unwrap_or("utf-8").to_owned();
-    if encoding_rs::Encoding::for_label(encoding.as_bytes()).is_none() {
+    let encoding = section.text("encoding").map(str::to_owned);
+    let is_known = |label: &String| encoding_rs::Encoding::for_label(label.as_bytes()).is_some();
+    if !encoding.as_ref().is_none_or(is_known) {
         section.wrong("encoding", "is no encoding; allowed are names such as `windows-1252`");
         return None;
     }

@@ -17,7 +17,7 @@ use super::number::NumberFormat;
 use super::problem::{MappingError, MappingProblem};
 use super::recipe::{Case, Origin, Otherwise, Piece, Recipe, Step, WhenEmpty};
 use super::replace::Replacer;
-use super::table::{Entries, Found, Table, TableSource};
+use super::table::{Entries, Found, Table, TableFiles, TableSource};
 use super::text::{self, Text, trimmed_text};
 use crate::domain::RecordId;
 use crate::rows::{Refusal, Rule, private_file};
@@ -54,11 +54,16 @@ impl Supplies {
     /// # Errors
     /// [`MappingError`] when a file is missing or was changed, or the secret is
     /// missing or another one.
-    pub fn load(&self, secrets: &Secrets, folder: &Path) -> Result<Loaded, MappingError> {
+    pub fn load(
+        &self,
+        secrets: &Secrets,
+        folder: &Path,
+        files: &dyn TableFiles,
+    ) -> Result<Loaded, MappingError> {
         let mut problems = Vec::new();
         let mut loaded = Loaded::default();
         for source in &self.tables {
-            match Table::load(&mut source.clone(), Some(folder)) {
+            match Table::load(&mut source.clone(), Some(folder), files) {
                 Ok(table) => loaded.tables.push(Arc::new(table)),
                 Err(what) => problems.push(MappingProblem::of_run(&source.name, what)),
             }
@@ -391,7 +396,7 @@ impl Maker {
                         Table::next_part(out);
                     }
                     match table {
-                        Some(table) => table.write_part(part, out),
+                        Some(table) => table.write_part(at, part, out),
                         None => out.push_str(part),
                     }
                 }
@@ -434,7 +439,9 @@ impl Op {
                         None => piece,
                         Some((table, otherwise)) => match table.find(piece, key) {
                             Found::Value(value) => value,
-                            _ => match otherwise {
+                            Found::InRoom => key.as_str(),
+                            Found::Unreadable => return Err(Rule::TableUnreadable),
+                            Found::Nothing | Found::Several => match otherwise {
                                 Otherwise::Reject => return Err(Rule::NotInMap),
                                 Otherwise::Keep => piece,
                                 Otherwise::Null => "",
@@ -453,12 +460,16 @@ impl Op {
             })?,
             Op::Map(table, without) => match table.find(text.as_str(), key) {
                 Found::Value(value) => text.lend(value),
-                _ if trimmed_text(text.as_str()).is_empty() => text.clear(),
-                _ => otherwise(without, text, Rule::NotInMap)?,
+                Found::InRoom => text.set(key),
+                Found::Unreadable => return Err(Rule::TableUnreadable),
+                Found::Nothing | Found::Several if trimmed_text(text.as_str()).is_empty() => {
+                    text.clear();
+                }
+                Found::Nothing | Found::Several => otherwise(without, text, Rule::NotInMap)?,
             },
             Op::Lookup { table, missing, ambiguous, is_key } => {
                 let found = if *is_key {
-                    table.find_key(text.as_str())
+                    table.find_key(text.as_str(), key)
                 } else if trimmed_text(text.as_str()).is_empty() {
                     text.clear();
                     return Ok(false);
@@ -467,6 +478,8 @@ impl Op {
                 };
                 match found {
                     Found::Value(value) => text.lend(value),
+                    Found::InRoom => text.set(key),
+                    Found::Unreadable => return Err(Rule::TableUnreadable),
                     Found::Nothing => otherwise(missing, text, Rule::NotInLookup)?,
                     Found::Several => otherwise(ambiguous, text, Rule::Ambiguous)?,
                 }

@@ -14,6 +14,8 @@
 //!   places in the source. It is plain data that the ledger keeps; value maps,
 //!   lookups and the secret are its [`Supplies`], files by path and SHA-256, the
 //!   secret by the name of its variable and a check value.
+//! - [`TableFiles`] opens files of value maps and lookups, CSV or Parquet; the
+//!   mapping itself knows no reader.
 //! - A [`Question`] is a lookup that the org answers. Whoever can ask gives an
 //!   [`Answer`] before rows are made; a run keeps it as a file of its own.
 //! - A [`Machine`] is recipes made ready: expressions compiled, tables in
@@ -59,4 +61,6 @@ pub use problem::{MappingError, MappingProblem};
 pub use recipe::{Case, Origin, Otherwise, Piece, Recipe, Step, WhenEmpty};
 pub use replace::Replace;
 pub use sdl::{ImportedSdl, import_sdl};
-pub use table::{Entries, MOST_TABLE_BYTES, TableFile, TableSource};
+#[cfg(test)]
+pub(crate) use table::tests::CsvTables;
+pub use table::{Entries, MOST_TABLE_BYTES, TableFile, TableFiles, TableSource};

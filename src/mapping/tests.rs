@@ -15,8 +15,13 @@ fn secrets() -> Secrets {
     Secrets::new(|name| (name == "MASK_KEY").then(|| "a secret of 20 letters".to_owned().into()))
 }
 
+/// CSV, read by the splitter alone.
+fn files() -> CsvTables {
+    CsvTables::default()
+}
+
 fn parse(text: &str) -> Result<Mapping, MappingError> {
-    Mapping::parse(text, Path::new("/nowhere/legacy.toml"), &secrets())
+    Mapping::parse(text, Path::new("/nowhere/legacy.toml"), &secrets(), &files())
 }
 
 /// All that is wrong with a file, as a person reads it.
@@ -140,7 +145,7 @@ key = ["Land", "Nr"]
 value = "Id"
 "#;
     let path = dir.path().join("legacy.toml");
-    let error = Mapping::parse(text, &path, &secrets()).unwrap_err();
+    let error = Mapping::parse(text, &path, &secrets(), &files()).unwrap_err();
     let told: Vec<_> = error.problems.iter().map(|problem| problem.told("legacy.toml")).collect();
     insta::assert_snapshot!(told.join("\n"));
 }
@@ -149,7 +154,7 @@ value = "Id"
 fn a_file_that_is_missing_is_told_where_it_is_named() {
     let told = wrong("[lookups.o]\nfile = \"o.csv\"\nkey = \"K\"\nvalue = \"V\"\n");
     assert!(told.starts_with("legacy.toml:1: lookups.o: /nowhere/o.csv can't be read: "), "{told}");
-    let error = Mapping::read(Path::new("/nowhere/legacy.toml"), &secrets()).unwrap_err();
+    let error = Mapping::read(Path::new("/nowhere/legacy.toml"), &secrets(), &files()).unwrap_err();
     assert!(error.problems[0].told("legacy.toml").starts_with("legacy.toml: can't be read: "));
 }
 
@@ -230,7 +235,7 @@ fn make(text: &str, header: &[&str], row: &[&str]) -> Vec<String> {
     let stored = serde_json::to_string(&(&supplies, &recipes)).unwrap();
     let (supplies, recipes): (Supplies, Vec<(String, Recipe)>) =
         serde_json::from_str(&stored).unwrap();
-    let loaded = supplies.load(&secrets(), Path::new("")).unwrap();
+    let loaded = supplies.load(&secrets(), Path::new(""), &files()).unwrap();
     let each = recipes.iter().map(|(name, recipe)| (name.as_str(), Some(recipe)));
     let machine = Machine::new(&supplies, each, &loaded).unwrap();
     let mut line = Vec::new();
@@ -345,14 +350,14 @@ fn another_secret_than_the_run_began_with_is_refused() {
         Supplies { path: fine.path, tables: Vec::new(), secret: fine.secret, filter: None };
     let other =
         Secrets::new(|_| Some(SecretString::from("another secret, long enough".to_owned())));
-    let error = supplies.load(&other, Path::new("")).unwrap_err();
+    let error = supplies.load(&other, Path::new(""), &files()).unwrap_err();
     assert_eq!(
         error.problems[0].told("legacy.toml"),
         "legacy.toml: secret_env: the environment variable `MASK_KEY` holds another secret than \
          when the run began"
     );
-    assert!(supplies.load(&Secrets::default(), Path::new("")).is_err());
-    assert!(supplies.load(&secrets(), Path::new("")).is_ok());
+    assert!(supplies.load(&Secrets::default(), Path::new(""), &files()).is_err());
+    assert!(supplies.load(&secrets(), Path::new(""), &files()).is_ok());
 }
 
 #[test]
@@ -459,14 +464,14 @@ by = "Name"
     };
     judge(&mapping.loaded);
     make(&mapping.loaded, "", "").1.keep_answers(folder.path()).unwrap();
-    judge(&supplies.load(&secrets(), folder.path()).unwrap());
+    judge(&supplies.load(&secrets(), folder.path(), &files()).unwrap());
 
     // A run goes on with what it began with, or not at all.
     let kept = folder.path().join("lookup-1.csv");
     let text = std::fs::read_to_string(&kept).unwrap();
     assert_eq!(text, "FirstName,LastName,Id,bulkhaul__Several\na@b,Y,p1,\n");
     std::fs::write(&kept, text.replace("p1", "p2")).unwrap();
-    let error = supplies.load(&secrets(), folder.path()).unwrap_err();
+    let error = supplies.load(&secrets(), folder.path(), &files()).unwrap_err();
     assert!(error.problems[0].message.ends_with("lookup-1.csv was changed since the run began"));
 }
 

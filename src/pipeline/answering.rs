@@ -51,8 +51,9 @@ pub(super) async fn check(
     asked.object.clone_from(&object.name);
     let mut problems = Vec::new();
     let mut tells_case = false;
+    let mut ids = Vec::new();
     let keys = asked.keys.iter_mut().map(|key| (key, true));
-    for (name, is_key) in keys.chain([(&mut asked.value, false)]) {
+    for (at, (name, is_key)) in keys.chain([(&mut asked.value, false)]).enumerate() {
         // Of a parent's field the org itself says what is wrong.
         if name.contains('.') {
             continue;
@@ -70,7 +71,10 @@ pub(super) async fn check(
         }
         match field.value_kind() {
             ValueKind::Text { case_sensitive } => tells_case |= case_sensitive,
-            ValueKind::Id => tells_case = true,
+            ValueKind::Id => {
+                tells_case = true;
+                ids.push(at);
+            }
             ValueKind::Boolean | ValueKind::Date => {}
             ValueKind::Number
             | ValueKind::DateTime
@@ -88,6 +92,7 @@ pub(super) async fn check(
     if !problems.is_empty() {
         return Ok(Err(problems));
     }
+    asked.id_keys = ids;
     let ignore_case = asked.ignore_case.unwrap_or(!tells_case);
     let soql = asked.soql(loaded);
     Ok(Ok(Checked { question, asked, ignore_case, soql }))

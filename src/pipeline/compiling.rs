@@ -5,6 +5,7 @@
 use super::LoadRequest;
 use super::answering::{self, Asked};
 use super::preflight::{PreflightError, blocking};
+use super::source_tables::SourceTables;
 use crate::domain::ObjectDescription;
 use crate::mapping::Mapping;
 use crate::reader::Source;
@@ -25,7 +26,8 @@ pub(super) async fn compile_plan(
     let mut mapping = match request.mapping.clone() {
         Some(path) => {
             let secrets = request.secrets.clone();
-            Some(blocking(move || Mapping::read(&path, &secrets)).await??)
+            let files = SourceTables::new(&request.runs_dir);
+            Some(blocking(move || Mapping::read(&path, &secrets, &files)).await??)
         }
         None => None,
     };

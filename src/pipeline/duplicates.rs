@@ -74,11 +74,9 @@ pub(super) fn find(
     events: &SharedSink,
     total: u64,
 ) -> Result<DuplicateRows, DuplicatesError> {
-    let path = runs_dir.join(format!(".duplicates-{}", std::process::id()));
-    let failed = |source| DuplicatesError::Io { folder: path.clone(), source };
-    std::fs::create_dir_all(runs_dir).map_err(failed)?;
-    let folder = TemporaryFolder::create(&path).map_err(failed)?;
-    let mut spills = Spills::create(&path.join("sort")).map_err(failed)?;
+    let failed = |source| DuplicatesError::Io { folder: runs_dir.to_owned(), source };
+    let folder = TemporaryFolder::of_process(runs_dir, "duplicates").map_err(failed)?;
+    let mut spills = Spills::create(&folder.path().join("sort")).map_err(failed)?;
     let mut keys = Sorter::new(LIMITS);
     while let Some(batch) = rows.next_batch()? {
         take(&mut keys, &batch, &plan.apply(&batch), names).map_err(failed)?;

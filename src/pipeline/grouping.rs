@@ -145,10 +145,9 @@ impl Grouping<'_> {
         if surveyed.grouped == 0 {
             return Ok(None);
         }
-        let path = self.request.runs_dir.join(format!(".grouping-{}", std::process::id()));
-        let folder = |source| GroupingError::Folder { path: path.clone(), source };
-        std::fs::create_dir_all(&self.request.runs_dir).map_err(folder)?;
-        let temporary = TemporaryFolder::create(&path).map_err(folder)?;
+        let runs_dir = &self.request.runs_dir;
+        let folder = |source| GroupingError::Folder { path: runs_dir.clone(), source };
+        let temporary = TemporaryFolder::of_process(runs_dir, "grouping").map_err(folder)?;
         let (index, derived) = if surveyed.suits_in_place() {
             let indexed = self.with_rows(&key, |keyed| {
                 index_in_place(keyed, &options, temporary.path(), &mut progress)

@@ -30,13 +30,11 @@ impl SpooledInput {
     /// # Errors
     /// What the system says, with the file it says it of.
     pub fn keep(read: &mut dyn Read, runs_dir: &Path) -> Result<Self, (PathBuf, io::Error)> {
-        let folder = runs_dir.join(format!(".stdin-{}", std::process::id()));
         let at = |path: &Path| {
             let path = path.to_owned();
             move |error| (path, error)
         };
-        std::fs::create_dir_all(runs_dir).map_err(at(runs_dir))?;
-        let folder = TemporaryFolder::create(&folder).map_err(at(&folder))?;
+        let folder = TemporaryFolder::of_process(runs_dir, "stdin").map_err(at(runs_dir))?;
         let path = folder.path().join(FILE);
         let mut file = private_file(&path).map_err(at(&path))?;
         let mut block = vec![0; BLOCK];

@@ -30,6 +30,8 @@ pub enum Rule {
     NotInLookup,
     /// The lookup file has several values, and `ambiguous` rejects.
     Ambiguous,
+    /// The table lies on disk and can't be read any longer.
+    TableUnreadable,
     /// No number in the form the mapping says.
     Number,
     /// More digits behind the decimal sign than the rounding allows.
@@ -60,6 +62,9 @@ impl Rule {
             Rule::NotInMap => "is not in the value map",
             Rule::NotInLookup => "is not in the lookup file",
             Rule::Ambiguous => "stands in the lookup file with different values",
+            Rule::TableUnreadable => {
+                "can't be looked up: the lookup's temporary file can't be read any longer"
+            }
             Rule::Number => "is no number in the form that the mapping says",
             Rule::Rounding => "has more digits behind the decimal sign than the mapping lets pass",
             Rule::Date | Rule::DateTime => "fits none of the formats",

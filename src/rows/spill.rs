@@ -25,7 +25,12 @@ pub(crate) struct Spills {
 impl Spills {
     /// Makes their folder anew.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
-        Ok(Spills { folder: TemporaryFolder::create(folder)?, next: 0 })
+        TemporaryFolder::create(folder).map(Spills::within)
+    }
+
+    /// Has them lie in a folder that is there.
+    pub(crate) const fn within(folder: TemporaryFolder) -> Self {
+        Spills { folder, next: 0 }
     }
 
     /// Begins a file.

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::EmptyMeans;
 use crate::domain::{ColumnDelimiter, LineEnding, Operation, ValueKind};
-use crate::mapping::{Loaded, Machine, Mapping, MappingError, Recipe, Secrets, Supplies};
+use crate::mapping::{
+    Loaded, Machine, Mapping, MappingError, Recipe, Secrets, Supplies, TableFiles,
+};
 use crate::rows::{ColumnNames, Dialect, MadeColumn, write_record};
 
 /// A checked plan: which column goes into which field, and how.
@@ -198,15 +200,21 @@ impl Plan {
 
     /// Makes a plan that was stored ready to encode: value maps and lookups come
     /// into memory, what the org answered from the run's `folder`, the secret
-    /// from where `secrets` finds it. A plan without a mapping is ready as it is.
+    /// from where `secrets` finds it; `files` opens those of value maps and lookups.
+    /// A plan without a mapping is ready as it is.
     ///
     /// # Errors
     /// [`MappingError`] when a file or the secret is missing or was changed.
-    pub fn make_ready(&mut self, secrets: &Secrets, folder: &Path) -> Result<(), MappingError> {
+    pub fn make_ready(
+        &mut self,
+        secrets: &Secrets,
+        folder: &Path,
+        files: &dyn TableFiles,
+    ) -> Result<(), MappingError> {
         match &self.mapping {
             None => Ok(()),
             Some(supplies) => {
-                let loaded = supplies.load(secrets, folder)?;
+                let loaded = supplies.load(secrets, folder, files)?;
                 self.make_machine(&loaded)
             }
         }

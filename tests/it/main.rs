@@ -38,6 +38,7 @@ mod local_org_serve;
 mod login_secrets;
 mod logins;
 mod lookup;
+mod lookup_files;
 mod map;
 mod mapping;
 mod org_lookups;

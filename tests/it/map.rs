@@ -59,7 +59,7 @@ fn a_first_mapping_of_the_legacy_export_compiles_and_loads() {
     // Which column is the key, a person must say.
     let text = std::fs::read_to_string(place.path().join("first.toml")).unwrap();
     assert!(text.contains("# Legacy_Id__c = \"\""), "{text}");
-    assert!(text.contains("\nName = \"Firma\"\n"), "{text}");
+    assert!(text.contains("\nName = { column = \"Firma\", trim = true }\n"), "{text}");
     let text = text.replace("[fields]\n", "[fields]\nLegacy_Id__c = \"Kundennr\"\n");
     place.file("mine.toml", &text);
     let load = ["load", &source, "--object", "Account", "--operation", "upsert"];

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bulkhaul::domain::{ObjectDescription, Operation};
 use bulkhaul::mapping::{Mapping, Secrets};
+use bulkhaul::pipeline::SourceTables;
 use bulkhaul::reader::{Source, SourceOptions};
 use bulkhaul::rows::{EncodedRow, SourceRows as _};
 use bulkhaul::transformer::{EmptyMeans, LoadSpec, compile};
@@ -85,7 +86,12 @@ fn encoded(source: &str, encoding: &str, mapping: &str) -> String {
     let object: ObjectDescription = serde_json::from_value(described).unwrap();
     let options = SourceOptions { encoding: Some(encoding.to_owned()), ..SourceOptions::default() };
     let source = Source::open(&[PathBuf::from(fixture(source))], &options).unwrap();
-    let mapping = Mapping::read(Path::new(&fixture(mapping)), &Secrets::default()).unwrap();
+    let mapping = Mapping::read(
+        Path::new(&fixture(mapping)),
+        &Secrets::default(),
+        &SourceTables::new(Path::new("")),
+    )
+    .unwrap();
     let spec = LoadSpec {
         operation: Operation::Upsert,
         object: &object,
@@ -291,4 +297,69 @@ fn a_run_that_was_killed_goes_on_with_its_mapping_whatever_became_of_the_file() 
     }
     let ledger = std::fs::read(place.run_folder().join("ledger.sqlite")).unwrap();
     assert!(!ledger.windows(13).any(|part| part == b"correct horse"), "the secret was kept");
+}
+
+#[test]
+fn one_currency_goes_with_every_row_in_an_org_that_has_several() {
+    let place = Place::new();
+    let dir = place.path().join(".bulkhaul/local-org/objects");
+    std::fs::create_dir_all(&dir).unwrap();
+    let text = std::fs::read_to_string(fixture("objects/Invoice__c.json")).unwrap();
+    let mut invoice: Value = serde_json::from_str(&text).unwrap();
+    invoice["fields"].as_array_mut().unwrap().push(serde_json::json!({
+        "name": "CurrencyIsoCode", "type": "picklist", "label": "Currency ISO Code",
+        "restrictedPicklist": true, "picklistValues": ["EUR", "USD"], "defaultedOnCreate": true,
+    }));
+    std::fs::write(dir.join("Invoice__c.json"), invoice.to_string()).unwrap();
+    let source = place.file("a.csv", "Number,Day,Sum\nI-1,01.02.2026,\"1,5\"\nI-2,02.02.2026,2\n");
+    let mapping = place.file(
+        "a.toml",
+        "[fields]\nLegacy_Id__c = \"Number\"\nIssued_On__c = { column = \"Day\", date = \
+         \"dd.MM.yyyy\" }\nAmount__c = { column = \"Sum\", number = { decimal = \",\" } }\n",
+    );
+    let load = |object: &str, currency: &str| {
+        place.run(&[
+            "load",
+            source.to_str().unwrap(),
+            "--object",
+            object,
+            "--operation",
+            "upsert",
+            "--external-id",
+            "Legacy_Id__c",
+            "--mapping",
+            mapping.to_str().unwrap(),
+            "--currency",
+            currency,
+            "--progress",
+            "none",
+        ])
+    };
+    let said = load("Invoice__c", "YEN");
+    assert_eq!(said.code, 2, "{said:?}");
+    let told = "--currency: the org has no active currency `YEN`";
+    assert!(said.stderr.contains(told) && said.stderr.contains("it has EUR, USD"), "{said:?}");
+    let said = load("Invoice__c", "usd");
+    assert_eq!(said.code, 0, "{said:?}");
+    let soql = "SELECT Amount__c, CurrencyIsoCode FROM Invoice__c ORDER BY Amount__c";
+    let found = place.query(soql);
+    let found: Vec<_> = found
+        .iter()
+        .map(|record| (record["Amount__c"].as_f64(), record["CurrencyIsoCode"].as_str()))
+        .collect();
+    assert_eq!(found, [(Some(1.5), Some("USD")), (Some(2.0), Some("USD"))]);
+
+    // Without a mapping, too; and an org with one currency says so.
+    let plain = place.file("b.csv", "Legacy_Id__c,Issued_On__c\nI-3,2026-02-03\n");
+    let upsert = ["--operation", "upsert", "--external-id", "Legacy_Id__c", "--progress", "none"];
+    let plain = ["load", plain.to_str().unwrap(), "--object", "Invoice__c", "--currency", "EUR"];
+    let said = place.run(&[&plain[..], &upsert].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    let soql = "SELECT CurrencyIsoCode FROM Invoice__c WHERE Legacy_Id__c = 'I-3'";
+    assert_eq!(place.query(soql)[0]["CurrencyIsoCode"], "EUR");
+    let one = place.file("c.csv", "Legacy_Id__c,Name\nA-1,Alpha\n");
+    let one = ["load", one.to_str().unwrap(), "--object", "Account", "--currency", "EUR"];
+    let said = place.run(&[&one[..], &upsert].concat());
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("--currency: Account has no field CurrencyIsoCode"), "{said:?}");
 }

@@ -231,3 +231,128 @@ fn a_run_goes_on_with_what_was_found_and_a_retry_asks_anew() {
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(json(&said)["rows"]["created"], 1, "{said:?}");
 }
+
+/// Accounts with a number each.
+fn numbered(place: &Place, server: Option<&Server>, count: u64) {
+    let mut text = String::from("Name,AccountNumber\n");
+    for row in 1..=count {
+        text += &format!("A{row},N-{row}\n");
+    }
+    let file = place.file("numbered.csv", text);
+    let insert = ["--object", "Account", "--operation", "insert", "--progress", "none"];
+    let insert = [&["load", file.to_str().unwrap()][..], &insert].concat();
+    let said = match server {
+        Some(server) => place.run_on(server, &insert),
+        None => place.run(&insert),
+    };
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
+fn all_pages_of_a_lookup_are_taken_if_the_calls_of_the_day_suffice() {
+    let place = Place::new();
+    place.org_settings(&serde_json::json!({ "daily-api-requests": 1_000 }));
+    numbered(&place, None, 4_100);
+    let source = place.file("a.csv", "Nr,Name,Parent\n1,One,n-1\n2,Two,N-4100\n3,Three,N-2001\n");
+    let mapping = place.file(
+        "a.toml",
+        "[fields]\nLegacy_Id__c = \"Nr\"\nName = \"Name\"\n\
+         ParentId = { column = \"Parent\", lookup = \"Account by AccountNumber\" }\n",
+    );
+    let load = |more: &[&str]| {
+        let args = load(source.to_str().unwrap(), mapping.to_str().unwrap(), more);
+        place.run(&args)
+    };
+    let refused = load(&["--reserve", "99%"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert_eq!(json(&refused)["error"]["code"], "allowance", "{refused:?}");
+    assert!(refused.stderr.contains("2 API calls"), "{refused:?}");
+    assert!(!place.path().join("bulkhaul-runs/latest").exists());
+
+    let said = load(&[]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let told = "4,100 keys from 4,100 records of Account, looked up in the org once (3 API calls)";
+    assert!(said.stderr.contains(told), "{said:?}");
+    let soql = "SELECT Name, Parent.Name FROM Account WHERE Legacy_Id__c != null ORDER BY Name";
+    let found = place.run(&["query", soql, "--format", "csv"]);
+    assert_eq!(found.stdout, "Name,Parent.Name\nOne,A1\nThree,A2001\nTwo,A4100\n");
+}
+
+#[test]
+fn more_records_than_a_lookup_may_have_are_told_and_not_fetched() {
+    let server = Server::in_memory(&[]);
+    let place = Place::new();
+    numbered(&place, Some(&server), 500_001);
+    let source = place.file("a.csv", "Nr,Parent\n1,N-1\n");
+    let mapping = place.file(
+        "a.toml",
+        "[fields]\nName = \"Nr\"\nLegacy_Id__c = \"Nr\"\n\
+         ParentId = { column = \"Parent\", lookup = \"Account by AccountNumber\" }\n",
+    );
+    let args = load(source.to_str().unwrap(), mapping.to_str().unwrap(), &[]);
+    let said = place.run_on(&server, &args);
+    assert_eq!(said.code, 2, "{said:?}");
+    let told = "a.toml:4: Account by AccountNumber: `SELECT AccountNumber, Id FROM Account` finds \
+                500001 records, more than 500000";
+    assert!(said.stderr.contains(told), "{said:?}");
+    assert!(said.stderr.contains("narrow it with `where`"), "{said:?}");
+}
+
+#[test]
+fn ids_are_found_by_15_characters_and_by_18() {
+    let place = Place::new();
+    parents(&place);
+    let ids =
+        place.query("SELECT Id FROM Account WHERE Legacy_Id__c IN ('P1', 'P2') ORDER BY Name");
+    let id = |at: usize| ids[at]["Id"].as_str().unwrap().to_owned();
+    let (alpha, beta) = (id(0), id(1));
+    let source = place.file("a.csv", format!("Nr,Of\n1,{}\n2,{beta}\n", &alpha[..15]));
+    let mapping = place.file(
+        "a.toml",
+        "[fields]\nLegacy_Id__c = \"Nr\"\nName = { column = \"Of\", lookup = \"names\" }\n\
+         [lookups.names]\nobject = \"Account\"\nby = \"Id\"\nvalue = \"Name\"\n",
+    );
+    let said = place.run(&load(source.to_str().unwrap(), mapping.to_str().unwrap(), &[]));
+    assert_eq!(said.code, 0, "{said:?}");
+    let found = place.query("SELECT Name FROM Account WHERE Legacy_Id__c IN ('1', '2')");
+    let mut names: Vec<_> = found.iter().map(|record| record["Name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Alpha", "Beta"]);
+}
+
+#[test]
+fn users_that_are_not_active_are_left_out_unless_they_are_asked_for() {
+    let place = Place::new();
+    let users = place.file(
+        "users.csv",
+        "Username,LastName,Email,Alias,TimeZoneSidKey,LocaleSidKey,EmailEncodingKey,\
+         LanguageLocaleKey,ProfileId,IsActive\n\
+         gone@example.com,Gone,gone@example.com,gone,Europe/Berlin,de_DE,UTF-8,de,PROFILE,false\n",
+    );
+    let profile = place.query("SELECT Id FROM Profile LIMIT 1")[0]["Id"].clone();
+    let text = std::fs::read_to_string(&users).unwrap();
+    std::fs::write(&users, text.replace("PROFILE", profile.as_str().unwrap())).unwrap();
+    let insert = ["--object", "User", "--operation", "insert", "--progress", "none"];
+    let said = place.run(&[&["load", users.to_str().unwrap()][..], &insert].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    let source = place.file("a.csv", "Nr,Who\n1,gone@example.com\n");
+    let name = |lookup: &str, more: &str| {
+        place.file(
+            "a.toml",
+            format!(
+                "[fields]\nLegacy_Id__c = \"Nr\"\nName = {{ column = \"Who\", lookup = \
+                 \"{lookup}\", missing = {{ value = \"nobody\" }} }}\n{more}"
+            ),
+        )
+    };
+    let load = |mapping: std::path::PathBuf| {
+        let args = load(source.to_str().unwrap(), mapping.to_str().unwrap(), &["--again"]);
+        let said = place.run(&args);
+        assert_eq!(said.code, 0, "{said:?}");
+        place.query("SELECT Name FROM Account WHERE Legacy_Id__c = '1'")[0]["Name"].clone()
+    };
+    assert_eq!(load(name("User by Email", "")), "nobody");
+    let all = "[lookups.all]\nobject = \"User\"\nby = \"Email\"\nvalue = \"LastName\"\nwhere = \
+               \"Email != null\"\n";
+    assert_eq!(load(name("all", all)), "Gone");
+}

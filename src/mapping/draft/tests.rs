@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::*;
-use crate::mapping::{Mapping, Secrets};
+use crate::mapping::{CsvTables, Mapping, Secrets};
 
 fn object() -> ObjectDescription {
     let text = |name: &str, label: &str| {
@@ -61,7 +61,12 @@ fn drafted(columns: &[SampledColumn]) -> Draft {
         samples: true,
     };
     let draft = draft(&spec, columns);
-    let read = Mapping::parse(&draft.text, Path::new("old.toml"), &Secrets::default());
+    let read = Mapping::parse(
+        &draft.text,
+        Path::new("old.toml"),
+        &Secrets::default(),
+        &CsvTables::default(),
+    );
     assert!(read.is_ok(), "{:?}\n{}", read.err(), draft.text);
     draft
 }
@@ -121,6 +126,18 @@ fn values_say_what_they_need() {
     // The zone of a time is for a person to say.
     assert_eq!(given(&draft, 4), Some((Confidence::Guess, "Audit__c")));
     assert!(draft.text.contains("\n# Audit__c = {"), "{}", draft.text);
+}
+
+#[test]
+fn blanks_that_the_values_were_judged_without_are_taken_away() {
+    let draft = drafted(&[
+        column("AnnualRevenue", &["1.5", " 2 "]),
+        column("Start", &["01.04.1998 "]),
+        column("Phone", &["1", "2"]),
+    ]);
+    has_line(&draft, "AnnualRevenue = { column = \"AnnualRevenue\", trim = true }");
+    has_line(&draft, "Start__c = { column = \"Start\", trim = true, date = \"dd.MM.yyyy\" }");
+    has_line(&draft, "Phone = \"Phone\"");
 }
 
 #[test]

@@ -74,8 +74,9 @@ pub(super) enum Fit {
     Not(String),
 }
 
-/// Different values of a column, without outer blanks.
-pub(super) struct Values<'a>(Vec<&'a str>);
+/// Different values of a column, without outer blanks; and whether they have
+/// such in the source.
+pub(super) struct Values<'a>(Vec<&'a str>, bool);
 
 impl<'a> Values<'a> {
     pub(super) fn of(values: &'a [String]) -> Values<'a> {
@@ -84,15 +85,27 @@ impl<'a> Values<'a> {
             .map(|value| value.trim())
             .filter(|value| !value.is_empty() && *value != "#N/A")
             .collect();
-        Values(set.into_iter().collect())
+        let has_blanks = values.iter().any(|value| value.trim() != value);
+        Values(set.into_iter().collect(), has_blanks)
     }
 
     fn all(&self, is: impl Fn(&str) -> bool) -> bool {
         self.0.iter().all(|value| is(value))
     }
 
-    /// Whether they fit a field.
+    /// Whether they fit a field. They were looked at without outer blanks, so
+    /// the mapping takes those away where there are such.
     pub(super) fn fit(&self, field: &Field) -> Fit {
+        let mut fit = self.fit_trimmed(field);
+        if self.1
+            && let Fit::As(form) | Fit::Perhaps(form, _) = &mut fit
+        {
+            form.settings.insert(0, "trim = true".to_owned());
+        }
+        fit
+    }
+
+    fn fit_trimmed(&self, field: &Field) -> Fit {
         if self.0.is_empty() {
             return Fit::As(Form::default());
         }

@@ -149,12 +149,12 @@ pub async fn check(
     let mut notes = Vec::new();
     let (spec, questions) = columns::spec(prepared, &options, &mut notes).await?;
     let mut checker = Checker::new(spec);
-    let folder = prepared.request.runs_dir.join(format!(".check-{}", std::process::id()));
+    let runs_dir = prepared.request.runs_dir.clone();
     let reading = read::Reading::of(prepared, events);
     let first = {
         let reading = reading.clone();
         blocking(move || {
-            read::gather(&reading, &mut checker, &folder).map(|gathered| (gathered, checker))
+            read::gather(&reading, &mut checker, &runs_dir).map(|gathered| (gathered, checker))
         })
     };
     let (mut gathered, mut checker) = first.await??;

@@ -11,7 +11,9 @@ use crate::pipeline::original::Names;
 use crate::pipeline::preflight::PreflightError;
 use crate::pipeline::window::Window;
 use crate::reader::Source;
-use crate::rows::{EncodedBatch, RawBatch, RowStream as _, SourceError, SourceRows as _};
+use crate::rows::{
+    EncodedBatch, RawBatch, RowStream as _, SourceError, SourceRows as _, TemporaryFolder,
+};
 use crate::transformer::Plan;
 
 /// Row batches that wait to be looked at, about a megabyte each.
@@ -80,12 +82,10 @@ impl Reading {
 pub(super) fn gather(
     reading: &Reading,
     checker: &mut Checker,
-    folder: &Path,
+    runs_dir: &Path,
 ) -> Result<Gathered, CheckError> {
     let io = |error: std::io::Error| CheckError::Temporary(error.into());
-    if let Some(above) = folder.parent() {
-        crate::rows::private_folder(above).map_err(io)?;
-    }
+    let folder = TemporaryFolder::of_process(runs_dir, "check").map_err(io)?;
     let mut gatherer = Gatherer::new(checker, folder)?;
     let looking = &*checker;
     reading.each(&mut |batch, encoded| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{LineEnding, ValueKind};
-use crate::mapping::{Mapping, Secrets};
+use crate::mapping::{CsvTables, Mapping, Secrets};
 use crate::transformer::EmptyMeans;
 
 const COMMA: Dialect = Dialect { delimiter: b',', quote: b'"', line_ending: LineEnding::Lf };
@@ -159,7 +159,12 @@ impl Ask {
     }
 
     fn mapping(mut self, text: &str) -> Self {
-        let read = Mapping::parse(text, Path::new("/nowhere/legacy.toml"), &Secrets::default());
+        let read = Mapping::parse(
+            text,
+            Path::new("/nowhere/legacy.toml"),
+            &Secrets::default(),
+            &CsvTables::default(),
+        );
         self.mapping = Some(read.unwrap());
         self
     }

@@ -97,8 +97,8 @@ const CONFINED: &[Confined] = &[
     },
     Confined {
         path: &["rusqlite"],
-        only_in: &["src/ledger/", "src/local_org/"],
-        why: "SQL belongs to the ledger and the local org",
+        only_in: &["src/ledger/", "src/local_org/", "src/mapping/table/disk.rs"],
+        why: "SQL belongs to the ledger, the local org and lookups on disk",
     },
     Confined { path: &["axum"], only_in: &["src/local_org/"], why: "only the local org serves" },
     Confined { path: &["indicatif"], only_in: &["src/cli/"], why: "only the cli draws" },

@@ -187,7 +187,7 @@ fn a_mapped_plan_survives_the_ledger_and_sends_nothing_before_it_is_ready() {
     let row = "K1,a,1,2,MB,\"1,5\",31.12.2025,,ja,\n";
     assert!(!again.is_ready());
     assert_eq!(encode(&again, row), ["! the mapping was not made ready"]);
-    again.make_ready(&Secrets::default(), Path::new("")).unwrap();
+    again.make_ready(&Secrets::default(), Path::new(""), &CsvTables::default()).unwrap();
     assert_eq!(encode(&again, row), encode(&plan, row));
     assert!(encode(&plan, row)[0].starts_with("K1,a,"));
 }
@@ -332,7 +332,7 @@ fn a_currency_is_sent_with_every_row() {
     assert_eq!(encode(&plan, "a,1\n\"b,c\",\n"), ["a,1,EUR", "\"b,c\",,EUR"]);
     // A run goes on with it.
     let mut again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
-    again.make_ready(&Secrets::default(), Path::new("")).unwrap();
+    again.make_ready(&Secrets::default(), Path::new(""), &CsvTables::default()).unwrap();
     assert_eq!(encode(&again, "a,1\n"), ["a,1,EUR"]);
 
     let problem = told(&asked, &["Name", "CurrencyIsoCode"]);
