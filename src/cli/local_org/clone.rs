@@ -250,7 +250,7 @@ async fn read(args: &CloneArgs, org: &Org) -> Result<Read, CliError> {
 async fn copy_keys(one: &Cloned, most: u64, org: &Org, local: &LocalOrg) -> Result<Keys, CliError> {
     let any: Vec<String> = one.keys.iter().map(|key| format!("{key} != null")).collect();
     let soql = format!(
-        "SELECT {} FROM {} WHERE {} LIMIT {}",
+        "SELECT {} FROM {} WHERE {} ORDER BY Id LIMIT {}",
         one.keys.join(", "),
         one.name,
         any.join(" OR "),
