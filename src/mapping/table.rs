@@ -22,8 +22,8 @@ use super::text::trimmed_text;
 use crate::domain::RecordId;
 use crate::rows::{SourceError, SourceRows};
 
-/// Bytes of entries that a table holds in memory at most, [`ENTRY_BYTES`] for
-/// each with them; so much is little beside the chunks of a load, and holds
+/// Bytes of entries that a table holds in memory at most, 48 for each with
+/// them; so much is little beside the chunks of a load, and holds
 /// every value map and most lookups.
 pub const MOST_TABLE_BYTES: u64 = 64 << 20;
 

@@ -340,3 +340,71 @@ fn an_aborted_increment_leaves_the_archive_as_it_was() {
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(walk(&stage.archive("archive")), before);
 }
+
+/// Copies an archive.
+fn copy(from: &Path, to: &Path) {
+    for file in walk(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(&file, &target).unwrap();
+    }
+}
+
+#[test]
+fn a_compact_that_is_killed_loses_nothing() {
+    let mut stage = Stage::new();
+    stage.upsert((1..=20_000).map(|row| (row, format!("first {row}"))));
+    assert_eq!(stage.export(&["--append"]).code, 0);
+    stage.restart(Some("+2h"));
+    stage.upsert((19_000..=21_000).map(|row| (row, format!("second {row}"))));
+    assert_eq!(stage.export(&["--since", "last"]).code, 0);
+    let (archive, held) = (stage.archive("archive"), stage.held());
+    let pristine = stage.archive("pristine");
+    copy(&archive, &pristine);
+    let before = manifest(&pristine);
+
+    let has_file = |end: &str| {
+        walk(&archive).iter().any(|file| {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("snapshot-") && name.ends_with(end)
+        })
+    };
+    let moments: [(&str, &dyn Fn() -> bool); 3] = [
+        ("a file has begun", &|| has_file(".incomplete")),
+        ("a file is whole", &|| has_file(".parquet")),
+        ("the manifest is new", &|| {
+            std::fs::read(archive.join("manifest.json")).is_ok_and(|text| {
+                serde_json::from_slice::<Value>(&text).is_ok_and(|now| now != before)
+            })
+        }),
+    ];
+    for (moment, has_come) in moments {
+        std::fs::remove_dir_all(&archive).unwrap();
+        copy(&pristine, &archive);
+        let compact = ["compact", "archive", "--in-place", "--quiet"];
+        let mut child = stage.place.command(&compact).spawn().unwrap();
+        while !has_come() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The archive is the old one or the new one.
+        let now = manifest(&archive);
+        if now == before {
+            for file in walk(&pristine) {
+                let same = archive.join(file.strip_prefix(&pristine).unwrap());
+                assert_eq!(std::fs::read(&same).unwrap(), std::fs::read(&file).unwrap());
+            }
+        } else {
+            let files = now["objects"][0]["files"].as_array().unwrap();
+            let paths = files.iter().map(|file| file["path"].as_str().unwrap());
+            assert!(paths.into_iter().all(|path| archive.join(path).is_file()), "{now}");
+            assert_eq!(now["objects"].as_array().unwrap().len(), 1, "{now}");
+        }
+        let again = stage.place.run(&compact);
+        assert_eq!(again.code, 0, "{moment}: {again:?}");
+        let said = stage.place.run(&["verify", "archive"]);
+        assert_eq!(said.code, 0, "{moment}: {said:?}");
+        assert_eq!(archived(&archive), held, "{moment}");
+    }
+}

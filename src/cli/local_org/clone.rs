@@ -17,7 +17,7 @@ use crate::domain::error_chain;
 use crate::local_org::{
     LocalOrg, LocalOrgError, LocalOrgOptions, adopt_objects, built_in_objects, is_an_org,
 };
-use crate::report::format::thousands;
+use crate::report::format::count;
 use crate::salesforce::{FieldValue, Org, QueryScope};
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -309,10 +309,10 @@ fn told(read: &Read, keys: &[Keys], dir: &Path, from: &str, own_id: Option<&str>
         if one.depth == Depth::Thin {
             text.push_str(" (as a parent: id, name and keys)");
         }
-        let mut parts = vec![format!("{} fields", one.fields)];
+        let mut parts = vec![count(one.fields as u64, "field")];
         if one.depth == Depth::Whole {
-            parts.push(format!("{} record types", one.record_types));
-            parts.push(format!("{} picklists", one.picklists));
+            parts.push(count(one.record_types as u64, "record type"));
+            parts.push(count(one.picklists as u64, "picklist"));
             if one.narrowed > 0 {
                 parts.push(format!("{} narrowed by a record type", one.narrowed));
             }
@@ -322,7 +322,7 @@ fn told(read: &Read, keys: &[Keys], dir: &Path, from: &str, own_id: Option<&str>
         }
         let _ = write!(text, "\n    {}", parts.join(", "));
         if let Some(copied) = keys.iter().find(|keys| keys.object == one.name) {
-            let _ = write!(text, "\n    keys of {} records", thousands(copied.records));
+            let _ = write!(text, "\n    keys of {}", count(copied.records, "record"));
             if copied.cut {
                 text.push_str("; there are more (--most-keys)");
             }
@@ -336,7 +336,9 @@ fn told(read: &Read, keys: &[Keys], dir: &Path, from: &str, own_id: Option<&str>
             let _ = write!(text, "\n    left out: {}", left.join(", "));
         }
         if one.computed > 0 {
-            let _ = write!(text, "\n    always empty: {} formulas and roll-ups", one.computed);
+            let what =
+                if one.computed == 1 { "formula or roll-up" } else { "formulas and roll-ups" };
+            let _ = write!(text, "\n    always empty: {} {what}", one.computed);
         }
         if one.formula_defaults > 0 {
             let _ = write!(text, "\n    {} defaults are formulas: no value", one.formula_defaults);
