@@ -9,10 +9,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::load::refusal;
+use super::org::{Phase, call_error};
 use super::source_args::{self, SourceArgs};
 use super::{CliError, Context, Exit, describe, org};
-use crate::domain::{Operation, error_chain};
-use crate::mapping::{Confidence, Draft, DraftSpec, SampledColumn, draft, import_sdl};
+use crate::domain::{ObjectDescription, Operation, error_chain};
+use crate::mapping::{
+    Confidence, Draft, DraftSpec, SampledColumn, draft, import_sdl, wanted_parents,
+};
 use crate::pipeline::SpooledInput;
 use crate::reader::{Source, glance};
 use crate::rows::{SourceError, SourceRows as _};
@@ -136,9 +139,29 @@ fn init(args: &MapArgs, context: &Context) -> Result<Exit, CliError> {
     };
     let source = source.map_err(refused)?;
     let columns = sampled(&source).map_err(refused)?;
-    let object = context.runtime()?.block_on(async {
+    let name: Vec<String> = args
+        .init
+        .iter()
+        .map(|path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned())
+        .collect();
+    let name = name.join(", ");
+    let (object, parents) = context.runtime()?.block_on(async {
         let connected = org::connect(context, org::reading(context)).await?;
-        let described = describe::describe(&connected.org, &args.object).await;
+        let org = &connected.org;
+        let described = async {
+            let object = describe::describe(org, &args.object).await?;
+            let mut parents = Vec::new();
+            for parent in wanted_parents(&spec(args, operation, &name, &object, &[]), &columns) {
+                // One that this user may not see has no keys to offer.
+                match org.describe(&parent).await {
+                    Ok(parent) => parents.push(parent),
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(call_error(&error, Phase::Preflight)),
+                }
+            }
+            Ok((object, parents))
+        }
+        .await;
         connected.close().await;
         described
     })?;
@@ -155,18 +178,7 @@ fn init(args: &MapArgs, context: &Context) -> Result<Exit, CliError> {
         return Err(CliError::refused("usage", message)
             .hint(format!("External ids are: {}.", keys.join(", "))));
     }
-    let name: Vec<String> = args
-        .init
-        .iter()
-        .map(|path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned())
-        .collect();
-    let spec = DraftSpec {
-        object: &object,
-        operation,
-        external_id: args.external_id.as_deref(),
-        source: &name.join(", "),
-        samples: !args.no_samples,
-    };
+    let spec = spec(args, operation, &name, &object, &parents);
     let made = draft(&spec, &columns);
     write(args, &made.text)?;
     if context.global.json {
@@ -174,6 +186,23 @@ fn init(args: &MapArgs, context: &Context) -> Result<Exit, CliError> {
     }
     say(&columns, &made, context);
     shown_at_last(args, context, &made.text)
+}
+
+fn spec<'a>(
+    args: &'a MapArgs,
+    operation: Operation,
+    source: &'a str,
+    object: &'a ObjectDescription,
+    parents: &'a [ObjectDescription],
+) -> DraftSpec<'a> {
+    DraftSpec {
+        object,
+        parents,
+        operation,
+        external_id: args.external_id.as_deref(),
+        source,
+        samples: !args.no_samples,
+    }
 }
 
 /// The columns with the values of the first rows.

@@ -50,7 +50,7 @@ mod text;
 pub use asked::{Answer, AnswerTooLarge, AskedTable, MOST_ASKED_RECORDS, Question};
 pub use cells::Cells;
 pub use date::{DateFormats, Fold};
-pub use draft::{Confidence, Draft, DraftSpec, Proposal, SampledColumn, draft};
+pub use draft::{Confidence, Draft, DraftSpec, Proposal, SampledColumn, draft, wanted_parents};
 pub use field::FieldEntry;
 pub use file::{Mapping, Unmapped};
 pub use filter::{Condition, Filter, Test};

@@ -71,6 +71,26 @@ fn a_first_mapping_of_the_legacy_export_compiles_and_loads() {
 }
 
 #[test]
+fn lookups_are_drafted_by_the_keys_of_parents() {
+    let place = Place::new();
+    let parents = place.file("accounts.csv", "Name,Legacy_Id__c\nAcme,A-1\n");
+    let insert = ["--object", "Account", "--operation", "insert", "--progress", "none"];
+    let said = place.run(&[&["load", parents.to_str().unwrap()][..], &insert].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    place.file("people.csv", "Vorname,Nachname,Account Legacy Id,Betreuer\nAnna,Berg,A-1,ab\n");
+    let init = ["map", "--init", "people.csv", "--object", "Contact", "--out", "first.toml"];
+    let said = place.run(&init);
+    assert_eq!(said.code, 0, "{said:?}");
+    let text = std::fs::read_to_string(place.path().join("first.toml")).unwrap();
+    assert!(text.contains("\n\"Account.Legacy_Id__c\" = \"Account Legacy Id\"\n"), "{text}");
+    let load = ["load", "people.csv", "--object", "Contact", "--operation", "insert"];
+    let said = place.run(&[&load[..], &["--mapping", "first.toml", "--progress", "none"]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    let found = place.query("SELECT LastName, Account.Name FROM Contact");
+    assert_eq!(found[0]["Account"]["Name"], "Acme");
+}
+
+#[test]
 fn a_file_that_is_there_is_left_alone() {
     let place = Place::new();
     place.file("old.csv", "Name\nAcme\n");

@@ -93,7 +93,7 @@ pub(super) fn score(
 }
 
 /// Letters and digits alone, small, without the suffix of custom fields.
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     let name = name.to_lowercase();
     let stem = name.strip_suffix("__c").or_else(|| name.strip_suffix("__pc")).unwrap_or(&name);
     stem.chars().filter(|letter| letter.is_alphanumeric()).collect()

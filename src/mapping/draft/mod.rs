@@ -11,12 +11,14 @@
 //! commented out.
 
 mod matching;
+mod parents;
 mod render;
 mod values;
 
 use std::collections::BTreeSet;
 
 use crate::domain::{Field, FieldType, ObjectDescription, Operation};
+use parents::Target;
 use values::{Fit, Values};
 
 pub(in crate::mapping) use render::toml_text;
@@ -35,6 +37,8 @@ pub struct SampledColumn {
 pub struct DraftSpec<'a> {
     /// The object, as describe tells it.
     pub object: &'a ObjectDescription,
+    /// Objects that its lookups point at ([`wanted_parents`]), for their keys.
+    pub parents: &'a [ObjectDescription],
     /// What the load will do.
     pub operation: Operation,
     /// The key of an upsert.
@@ -72,8 +76,12 @@ impl Confidence {
 pub struct Proposal {
     /// Place of the column.
     pub column: usize,
-    /// API name of the field.
+    /// API name of the field, or of the parent's key (`Account.Legacy_Id__c`).
     pub field: String,
+    /// The object's field that is set.
+    sets: String,
+    /// The type of the values, in a word.
+    form: String,
     /// How sure it is.
     pub confidence: Confidence,
     /// Why, in words.
@@ -104,10 +112,16 @@ const SURE: u32 = 90;
 const LIKELY: u32 = 70;
 const GUESS: u32 = 40;
 
+/// Objects whose describes a draft can use: a column may hold keys of theirs.
+pub fn wanted_parents(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Vec<String> {
+    parents::wanted(spec, columns)
+}
+
 /// Makes a first mapping.
 pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
     let fields: Vec<&Field> =
         spec.object.fields.iter().filter(|field| may_be_set(spec, field)).collect();
+    let targets = parents::targets(spec, &fields);
     let taken_out = |name: &str| name.starts_with("sf__") || name.starts_with("bulkhaul__");
     let mut candidates = Vec::new();
     for (column, sampled) in columns.iter().enumerate() {
@@ -115,11 +129,9 @@ pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
             continue;
         }
         let values = Values::of(&sampled.values);
-        for (place, field) in fields.iter().enumerate() {
-            let Some((score, why)) = matching::score(&sampled.name, field, spec.object) else {
-                continue;
-            };
-            let fit = values.fit(field);
+        for (place, target) in targets.iter().enumerate() {
+            let Some((score, why)) = target.score(sampled, spec.object) else { continue };
+            let fit = values.fit(target.values);
             let score = match &fit {
                 Fit::As(_) => score,
                 Fit::Perhaps(..) => score.min(LIKELY - 1),
@@ -127,13 +139,13 @@ pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
                 Fit::Not(_) => score / 2,
             };
             if score >= GUESS {
-                candidates.push(Candidate { column, field: place, score, why, fit });
+                candidates.push(Candidate { column, target: place, score, why, fit });
             }
         }
     }
-    let (chosen, unmatched) = assign(candidates, columns.len(), &fields);
+    let (chosen, unmatched) = assign(candidates, columns.len(), &targets);
     let mut proposals: Vec<Proposal> =
-        chosen.into_iter().filter_map(|one| one.proposal(&fields)).collect();
+        chosen.into_iter().filter_map(|one| one.proposal(&targets)).collect();
     proposals.sort_by_key(|proposal| proposal.column);
     let unmatched: Vec<(usize, Vec<String>)> = unmatched
         .into_iter()
@@ -142,7 +154,7 @@ pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
     let sure: BTreeSet<&str> = proposals
         .iter()
         .filter(|proposal| proposal.confidence > Confidence::Guess)
-        .map(|proposal| proposal.field.as_str())
+        .map(|proposal| proposal.sets.as_str())
         .collect();
     let missing: Vec<String> = spec
         .object
@@ -183,15 +195,15 @@ fn is_needed(spec: &DraftSpec<'_>, field: &Field) -> bool {
 
 struct Candidate {
     column: usize,
-    field: usize,
+    target: usize,
     score: u32,
     why: String,
     fit: Fit,
 }
 
 impl Candidate {
-    fn proposal(self, fields: &[&Field]) -> Option<Proposal> {
-        let field = fields.get(self.field)?;
+    fn proposal(self, targets: &[Target<'_>]) -> Option<Proposal> {
+        let target = targets.get(self.target)?;
         let confidence = match self.score {
             SURE.. => Confidence::Sure,
             LIKELY.. => Confidence::Likely,
@@ -204,7 +216,9 @@ impl Candidate {
         };
         Some(Proposal {
             column: self.column,
-            field: field.name.clone(),
+            field: target.name.clone(),
+            sets: target.field.name.clone(),
+            form: render::described(target.values),
             confidence,
             why: self.why,
             settings: form.settings,
@@ -219,27 +233,29 @@ impl Candidate {
 fn assign(
     mut candidates: Vec<Candidate>,
     columns: usize,
-    fields: &[&Field],
+    targets: &[Target<'_>],
 ) -> (Vec<Candidate>, Vec<(usize, Vec<String>)>) {
     candidates.sort_by_key(|one| std::cmp::Reverse(one.score));
     let mut near: Vec<Vec<String>> = vec![Vec::new(); columns];
     for one in &candidates {
-        if let (Some(list), Some(field)) = (near.get_mut(one.column), fields.get(one.field))
+        if let (Some(list), Some(target)) = (near.get_mut(one.column), targets.get(one.target))
             && list.len() < 3
         {
-            list.push(field.name.clone());
+            list.push(target.name.clone());
         }
     }
     let mut chosen: Vec<Candidate> = Vec::new();
     let mut done = vec![false; columns];
-    let mut taken = vec![false; fields.len()];
+    let mut taken = vec![false; targets.len()];
+    // Two that set one field are in each other's way.
+    let place_of = |target: usize| targets.get(target).map_or(target, |target| target.place);
     while !candidates.is_empty() {
-        candidates.retain(|one| !done[one.column] && !taken[one.field]);
+        candidates.retain(|one| !done[one.column] && !taken[place_of(one.target)]);
         let Some(best) = candidates.first().map(|one| one.score) else { break };
         let equal: Vec<(usize, usize)> = candidates
             .iter()
             .take_while(|one| one.score == best)
-            .map(|one| (one.column, one.field))
+            .map(|one| (one.column, place_of(one.target)))
             .collect();
         let alone = equal.iter().position(|(column, field)| {
             equal.iter().filter(|(c, f)| c == column || f == field).count() == 1
@@ -247,7 +263,7 @@ fn assign(
         if let Some(place) = alone {
             let one = candidates.remove(place);
             done[one.column] = true;
-            taken[one.field] = true;
+            taken[place_of(one.target)] = true;
             chosen.push(one);
         } else {
             // All of them are in each other's way.

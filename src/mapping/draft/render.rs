@@ -55,7 +55,7 @@ fn samples(column: &SampledColumn) -> String {
     shown.join(", ")
 }
 
-fn described(field: &Field) -> String {
+pub(super) fn described(field: &Field) -> String {
     let word = serde_json::to_value(field.field_type).unwrap_or_default();
     let word = word.as_str().unwrap_or("field").to_owned();
     if field.length > 0 && field.picklist_values.is_empty() {
@@ -79,12 +79,8 @@ pub(super) fn file(spec: &DraftSpec<'_>, columns: &[SampledColumn], draft: &Draf
     );
     let mut maps = String::new();
     for proposal in &draft.proposals {
-        let (Some(column), Some(field)) =
-            (columns.get(proposal.column), spec.object.field(&proposal.field))
-        else {
-            continue;
-        };
-        entry(spec, column, field, proposal, &mut text, &mut maps);
+        let Some(column) = columns.get(proposal.column) else { continue };
+        entry(spec, column, proposal, &mut text, &mut maps);
     }
     if !draft.missing.is_empty() {
         text.push_str("\n# Needed, and no column goes there for sure:\n");
@@ -114,7 +110,6 @@ pub(super) fn file(spec: &DraftSpec<'_>, columns: &[SampledColumn], draft: &Draf
 fn entry(
     spec: &DraftSpec<'_>,
     column: &SampledColumn,
-    field: &Field,
     proposal: &Proposal,
     text: &mut String,
     maps: &mut String,
@@ -124,7 +119,7 @@ fn entry(
         "\n# {}: {}; {}",
         proposal.confidence.word(),
         comment(&proposal.why),
-        described(field)
+        proposal.form
     );
     if spec.samples && !column.values.is_empty() {
         let _ = write!(text, "; such as {}", samples(column));
@@ -137,13 +132,13 @@ fn entry(
     let is_guess = proposal.confidence == Confidence::Guess;
     // Values of the source stand in a map; without samples it is left to fill in.
     if !proposal.map.is_empty() && spec.samples {
-        settings.push(format!("map = {}, else = \"keep\"", toml_text(&field.name)));
+        settings.push(format!("map = {}, else = \"keep\"", toml_text(&proposal.field)));
         let open = if is_guess { "# " } else { "" };
         let _ = write!(
             maps,
             "\n{open}[maps.{0}.values]\n# Values of {1} that the picklist {0} doesn't have. Those without \
              an entry go to the\n# org as they are, which refuses them.\n",
-            field.name,
+            proposal.field,
             toml_text(&column.name)
         );
         for (old, new) in &proposal.map {
@@ -163,5 +158,7 @@ fn entry(
         format!("{{ column = {name}, {} }}", settings.join(", "))
     };
     let open = if is_guess { "# " } else { "" };
-    let _ = writeln!(text, "{open}{} = {value}", field.name);
+    let is_plain = proposal.field.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let field = if is_plain { proposal.field.clone() } else { toml_text(&proposal.field) };
+    let _ = writeln!(text, "{open}{field} = {value}");
 }

@@ -29,9 +29,12 @@ fn object() -> ObjectDescription {
     ]);
     let mut owner = typed("OwnerId", "reference");
     owner["relationshipName"] = json!("Owner");
+    let mut parent = typed("ParentId", "reference");
+    parent["relationshipName"] = json!("Parent");
+    parent["referenceTo"] = json!(["Account"]);
     serde_json::from_value(json!({"name": "Account", "label": "Account", "fields": [
         {"name": "Id", "type": "id"},
-        name, key, tier, owner,
+        name, key, tier, owner, parent,
         text("BillingCity", "Billing City"),
         text("ShippingCity", "Shipping City"),
         text("Phone", "Account Phone"),
@@ -53,8 +56,10 @@ fn column(name: &str, values: &[&str]) -> SampledColumn {
 
 fn drafted(columns: &[SampledColumn]) -> Draft {
     let object = object();
+    let parents = [object.clone()];
     let spec = DraftSpec {
         object: &object,
+        parents: &parents,
         operation: Operation::Upsert,
         external_id: Some("Legacy_Id__c"),
         source: "old.csv",
@@ -98,6 +103,27 @@ fn names_labels_and_other_words_find_their_fields() {
     assert!(draft.missing.is_empty());
     has_line(&draft, "Phone = \"Telefon\"");
     has_line(&draft, "# - \"Shoe size\"; such as \"43\"");
+}
+
+#[test]
+fn a_parent_is_named_by_a_key_of_its_own() {
+    let draft = drafted(&[column("Parent.Legacy_Id__c", &["A1"])]);
+    assert_eq!(given(&draft, 0), Some((Confidence::Sure, "Parent.Legacy_Id__c")));
+    has_line(&draft, "\"Parent.Legacy_Id__c\" = \"Parent.Legacy_Id__c\"");
+    let draft = drafted(&[column("Parent Legacy ID", &["A1"])]);
+    assert_eq!(given(&draft, 0), Some((Confidence::Sure, "Parent.Legacy_Id__c")));
+    // The name of the parent alone is a guess; ids are the lookup itself.
+    let draft = drafted(&[column("Parent", &["A1"])]);
+    assert_eq!(given(&draft, 0), Some((Confidence::Guess, "Parent.Legacy_Id__c")));
+    has_line(&draft, "# \"Parent.Legacy_Id__c\" = \"Parent\"");
+    let draft = drafted(&[column("Parent", &["001D000000IqhSLIAZ"])]);
+    assert_eq!(given(&draft, 0), Some((Confidence::Likely, "ParentId")));
+    let draft = drafted(&[
+        column("ParentId", &["001D000000IqhSLIAZ"]),
+        column("Parent Legacy Id", &["A1"]),
+    ]);
+    assert_eq!(given(&draft, 0), Some((Confidence::Sure, "ParentId")));
+    assert_eq!(given(&draft, 1), None, "both would set one field");
 }
 
 #[test]
@@ -212,6 +238,7 @@ fn without_samples_no_value_is_written() {
     let object = object();
     let spec = DraftSpec {
         object: &object,
+        parents: &[],
         operation: Operation::Insert,
         external_id: None,
         source: "old.csv",
