@@ -14,6 +14,7 @@
 //! | `store` | records in SQLite |
 //! | `ingest` | Bulk API 2.0 ingest jobs: HTTP, worker, results |
 //! | `bulk_query` | Bulk API 2.0 query jobs: HTTP, worker, result pages |
+//! | `jobs` | what ingest and query jobs have in common |
 //! | `queue` | what waits for the threads that work jobs |
 //! | `auth` | token endpoint, tokens, JWT keys |
 //! | `soql`, `query` | SOQL over REST, paged |
@@ -39,6 +40,7 @@ mod form;
 mod gzip;
 pub(crate) mod ids;
 pub(crate) mod ingest;
+pub(crate) mod jobs;
 mod journal;
 mod limits;
 mod org;

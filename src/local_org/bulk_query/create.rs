@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::job::{JobSpec, Operation};
 use crate::local_org::catalogue::{Catalogue, FieldKind, ObjectDef};
 use crate::local_org::errors::ApiError;
-use crate::local_org::ingest::create::{dialect, invalid_job, object_of, text, word};
+use crate::local_org::jobs::request::{Creator, dialect, invalid_job, object_of, text, word};
 use crate::local_org::settings::Settings;
 use crate::local_org::soql::ast::{Query, Select, SelectItem};
 use crate::local_org::soql::lexer::{Spot, Token, words};
@@ -28,17 +28,6 @@ const PK_CHUNKED: [&str; 9] = [
     "Task",
     "User",
 ];
-
-/// Who creates a job, when, and under which API version.
-#[derive(Debug, Clone)]
-pub(crate) struct Creator {
-    /// 18-character id.
-    pub user: String,
-    /// Such as `66.0`.
-    pub version: String,
-    /// Org time.
-    pub now_ms: i64,
-}
 
 /// Reads the body of a create request.
 ///

@@ -20,10 +20,8 @@ use super::results::Pieces;
 use crate::local_org::errors::{ApiError, json_reply};
 use crate::local_org::form::Form;
 use crate::local_org::gzip::Uncompressed;
-use crate::local_org::ingest::http::{
-    JSON_LIMIT, blocking, is_type, pairs, small_body, unsupported,
-};
-use crate::local_org::ingest::job::illegal_state;
+use crate::local_org::jobs::http::{JSON_LIMIT, blocking, is_type, pairs, small_body, unsupported};
+use crate::local_org::jobs::illegal_state;
 use crate::local_org::server::{ApiVersion, CurrentUser};
 use crate::local_org::settings::EmptyResults;
 use crate::local_org::state::OrgState;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::local_org::ids::RecordKey;
-use crate::local_org::ingest::job::{Delimiter, LineEnding, State};
+use crate::local_org::jobs::{Delimiter, LineEnding, State};
 use crate::local_org::value::temporal::json_instant;
 
 /// Counters of the ids of query jobs lie above those of ingest jobs, which

@@ -35,13 +35,12 @@ use super::clock::Clock;
 use super::errors::ApiError;
 use super::faults::Faults;
 use super::ids::RecordKey;
-use super::ingest::job::{State, illegal_state};
-use super::ingest::list::bad_parameter;
 use super::ingest::{Ingest, IngestError};
+use super::jobs::request::{Creator, bad_parameter};
+use super::jobs::{State, illegal_state, visible_to};
 use super::queue::Queue;
-use super::settings::{OthersJobs, QueryListPath, Settings};
+use super::settings::{QueryListPath, Settings};
 use super::store::Store;
-use create::Creator;
 pub(crate) use http::routes;
 use job::{Progress, QueryJob, Shape};
 use registry::Registry;
@@ -271,17 +270,8 @@ impl BulkQuery {
         known_since(version, SINCE)?;
         self.inner.expire();
         let job = self.known(id)?;
-        if job.spec.created_by == user {
-            return Ok(job);
-        }
-        match self.inner.settings.others_jobs {
-            OthersJobs::Visible => Ok(job),
-            OthersJobs::NotFound => Err(ApiError::not_found()),
-            OthersJobs::InvalidUser => Err(ApiError::bad_request(
-                "INVALIDUSER",
-                "InvalidUser : The job belongs to another user",
-            )),
-        }
+        visible_to(user, &job.spec.created_by, &self.inner.settings)?;
+        Ok(job)
     }
 
     fn known(&self, id: &str) -> Result<Arc<QueryJob>, ApiError> {

@@ -15,9 +15,8 @@ use super::results::{Pieces, Stored};
 use super::{BulkQuery, PAGES_SINCE, known_since, project};
 use crate::local_org::auth::base64;
 use crate::local_org::errors::ApiError;
-use crate::local_org::ingest::job::{State, illegal_state};
-use crate::local_org::ingest::list::bad_parameter;
-use crate::local_org::ingest::results::same_version;
+use crate::local_org::jobs::request::bad_parameter;
+use crate::local_org::jobs::{State, illegal_state, same_version};
 use crate::local_org::settings::{ResultPagesKey, ResultPagesPath};
 
 /// What a locator is for.

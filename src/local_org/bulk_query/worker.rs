@@ -12,7 +12,7 @@ use super::project::Projection;
 use super::results::Writer;
 use crate::local_org::errors::ApiError;
 use crate::local_org::faults::JobFault;
-use crate::local_org::ingest::job::State;
+use crate::local_org::jobs::State;
 use crate::local_org::soql::plan::Plan;
 use crate::local_org::soql::read::{ReadError, Reader};
 use crate::local_org::soql::run;

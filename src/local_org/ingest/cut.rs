@@ -8,7 +8,8 @@ use memchr::memchr;
 use super::apply::CHUNK;
 use super::csv::{CsvError, ReadError, Records, content};
 use super::header::JobError;
-use super::job::{JobSpec, LineEnding};
+use super::job::JobSpec;
+use crate::local_org::jobs::LineEnding;
 use crate::local_org::settings::Settings;
 
 /// Rows of an internal batch (section 6).
@@ -160,8 +161,9 @@ fn only_pairs(record: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::job::{Delimiter, Operation};
+    use super::super::job::Operation;
     use super::*;
+    use crate::local_org::jobs::Delimiter;
 
     fn spec(line_ending: LineEnding) -> JobSpec {
         JobSpec {

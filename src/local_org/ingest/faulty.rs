@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::header::JobError;
-use super::job::{Job, State};
+use super::job::Job;
 use super::{Ingest, Inner};
 use crate::local_org::faults::{Faults, JobFault, RowFault, fraction};
 use crate::local_org::ids::RecordKey;
+use crate::local_org::jobs::State;
 use crate::local_org::store::Store;
 use crate::local_org::value::RowError;
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use crate::local_org::errors::ApiError;
 use crate::local_org::ids::RecordKey;
+use crate::local_org::jobs::{Delimiter, LineEnding, State};
 use crate::local_org::value::temporal::json_instant;
 
 /// What a job does.
@@ -50,104 +50,6 @@ impl Operation {
     /// Takes records away.
     pub(crate) fn deletes(self) -> bool {
         matches!(self, Operation::Delete | Operation::HardDelete)
-    }
-}
-
-/// `columnDelimiter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum Delimiter {
-    /// `,`
-    #[default]
-    Comma,
-    /// `` ` ``
-    Backquote,
-    /// `^`
-    Caret,
-    /// `|`
-    Pipe,
-    /// `;`
-    Semicolon,
-    /// Tabulator.
-    Tab,
-}
-
-impl Delimiter {
-    /// The character.
-    pub(crate) fn byte(self) -> u8 {
-        match self {
-            Delimiter::Comma => b',',
-            Delimiter::Backquote => b'`',
-            Delimiter::Caret => b'^',
-            Delimiter::Pipe => b'|',
-            Delimiter::Semicolon => b';',
-            Delimiter::Tab => b'\t',
-        }
-    }
-}
-
-/// `lineEnding`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum LineEnding {
-    /// Line feed.
-    #[default]
-    Lf,
-    /// Carriage return and line feed.
-    Crlf,
-}
-
-impl LineEnding {
-    /// The bytes.
-    pub(crate) fn bytes(self) -> &'static [u8] {
-        match self {
-            LineEnding::Lf => b"\n",
-            LineEnding::Crlf => b"\r\n",
-        }
-    }
-
-    /// The word.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            LineEnding::Lf => "LF",
-            LineEnding::Crlf => "CRLF",
-        }
-    }
-}
-
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum State {
-    /// Takes its upload.
-    Open,
-    /// Waits for a worker.
-    UploadComplete,
-    /// Is worked on.
-    InProgress,
-    /// All rows were tried.
-    JobComplete,
-    /// Given up as a whole.
-    Failed,
-    /// Given up by its user.
-    Aborted,
-}
-
-impl State {
-    /// Nothing more will happen.
-    pub(crate) fn is_terminal(self) -> bool {
-        matches!(self, State::JobComplete | State::Failed | State::Aborted)
-    }
-
-    /// The word.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            State::Open => "Open",
-            State::UploadComplete => "UploadComplete",
-            State::InProgress => "InProgress",
-            State::JobComplete => "JobComplete",
-            State::Failed => "Failed",
-            State::Aborted => "Aborted",
-        }
     }
 }
 
@@ -352,9 +254,4 @@ impl Progress {
             self.ended_ms = Some(now_ms);
         }
     }
-}
-
-/// 400 of an action that the job's state doesn't allow.
-pub(crate) fn illegal_state(message: impl Into<String>) -> ApiError {
-    ApiError::bad_request("INVALIDJOBSTATE", message)
 }

@@ -11,6 +11,7 @@ use super::job::Shape;
 use super::shuffle::shuffle;
 use crate::local_org::errors::ApiError;
 use crate::local_org::ids::RecordKey;
+use crate::local_org::jobs::request::bad_parameter;
 
 /// Tells a job by its number, as one of a list.
 pub(crate) type Teller = Box<dyn Fn(u64) -> Option<Json> + Send + Sync>;
@@ -144,9 +145,4 @@ impl Ingest {
         let cursor = RecordKey::parse(cursor).filter(|key| key.prefix() == "01g")?.counter()?;
         Some((cursor, self.inner.cursors.get(cursor)?, from.parse().ok()?))
     }
-}
-
-/// 400 of a parameter whose value means nothing.
-pub(crate) fn bad_parameter(name: &str, value: &str) -> ApiError {
-    ApiError::bad_request("INVALID_QUERY_FILTER", format!("Invalid value for {name}: {value}"))
 }

@@ -45,15 +45,14 @@ use super::clock::Clock;
 use super::errors::ApiError;
 use super::faults::Faults;
 use super::ids::RecordKey;
+use super::jobs::request::Creator;
+use super::jobs::{State, illegal_state, visible_to};
 use super::queue::Queue;
-use super::settings::{
-    BatchesUsedUp, OpenJobExpiry, OthersJobs, SecondUpload, Settings, UploadAfterClose,
-};
+use super::settings::{BatchesUsedUp, OpenJobExpiry, SecondUpload, Settings, UploadAfterClose};
 pub use super::store::Change;
 use super::store::{Effect, Store, StoreError};
-use create::Creator;
 pub(crate) use http::routes;
-use job::{Job, Progress, Shape, State, illegal_state};
+use job::{Job, Progress, Shape};
 pub(crate) use list::Teller;
 use registry::Registry;
 use spool::{Spools, Upload};
@@ -360,17 +359,8 @@ impl Ingest {
     pub(crate) fn job(&self, id: &str, user: &str) -> Result<Arc<Job>, ApiError> {
         self.inner.expire();
         let job = self.known(id)?;
-        if job.spec.created_by == user {
-            return Ok(job);
-        }
-        match self.inner.settings.others_jobs {
-            OthersJobs::Visible => Ok(job),
-            OthersJobs::NotFound => Err(ApiError::not_found()),
-            OthersJobs::InvalidUser => Err(ApiError::bad_request(
-                "INVALIDUSER",
-                "InvalidUser : The job belongs to another user",
-            )),
-        }
+        visible_to(user, &job.spec.created_by, &self.inner.settings)?;
+        Ok(job)
     }
 
     fn known(&self, id: &str) -> Result<Arc<Job>, ApiError> {

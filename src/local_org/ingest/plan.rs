@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::header::{Column, Header, Target};
-use super::job::{JobSpec, LineEnding, Operation};
+use super::job::{JobSpec, Operation};
 use crate::local_org::catalogue::{FieldDef, FieldKind, ObjectDef};
 use crate::local_org::ids::RecordKey;
+use crate::local_org::jobs::LineEnding;
 use crate::local_org::settings::{OtherBooleanWords, Settings};
 use crate::local_org::store::{Store, Table, blob};
 use crate::local_org::value::{ParseRules, RowError, Value};

@@ -7,10 +7,11 @@ use std::io::{self, Read};
 use super::Inner;
 use super::csv::{self, Cells, Records, content, write_quoted};
 use super::cut::longest_record;
-use super::job::{Job, State, illegal_state};
+use super::job::Job;
 use super::spool::Spool;
 use crate::local_org::errors::ApiError;
-use crate::local_org::settings::{EarlyResults, EmptyResults, Settings};
+use crate::local_org::jobs::{State, illegal_state, same_version};
+use crate::local_org::settings::{EarlyResults, EmptyResults};
 
 /// Which of the sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,21 +99,6 @@ pub(super) fn open(
         }
     };
     answer.map(Answer::Body).map_err(|error| internal(&error))
-}
-
-/// Whether results may be asked for under this API version.
-///
-/// # Errors
-/// 409 under another one than the job's, unless that is switched off.
-pub(crate) fn same_version(settings: &Settings, job: &str, asked: &str) -> Result<(), ApiError> {
-    if !settings.same_version_for_results || asked == job {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        axum::http::StatusCode::CONFLICT,
-        "API_VERSION_MISMATCH",
-        format!("The job was created with API version {job}"),
-    ))
 }
 
 /// The answer to an empty set, unless it is its header.

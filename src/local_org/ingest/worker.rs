@@ -16,12 +16,13 @@ use super::apply::Apply;
 use super::cut::{BATCH, Unit, cut, unit_rows};
 use super::faulty::{Doom, RowFaults, doomed_unit_rows};
 use super::header::{self, JobError};
-use super::job::{Job, State};
+use super::job::Job;
 use super::plan::Plan;
 use super::prepare::prepare;
 use super::shuffle::shuffle;
 use super::spool::Spool;
 use crate::local_org::faults::JobFault;
+use crate::local_org::jobs::State;
 use crate::local_org::settings::{ResultOrder, RowsBeyondAllowance};
 use crate::local_org::store::{StoreError, UnitDone};
 

@@ -1,7 +1,7 @@
 //! A job's life: creation, states, the fields of its bodies, the list.
 
 use super::*;
-use crate::local_org::settings::{EarlyResults, ResultOrder};
+use crate::local_org::settings::{EarlyResults, OthersJobs, ResultOrder};
 
 fn account_insert() -> Json {
     json!({"object": "Account", "operation": "insert"})
