@@ -1,9 +1,11 @@
 //! A chunk's body on disk: private, whole, on its medium before it is named
 //! to anybody.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+
+use crate::rows::new_private_file;
 
 /// Bytes gathered before they are written: rows are short, system calls dear.
 const BUFFER: usize = 256 << 10;
@@ -25,14 +27,7 @@ impl Spool {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let file = options.open(&path)?;
+        let file = new_private_file(&path)?;
         Ok(Spool { name, path, out: BufWriter::with_capacity(BUFFER, file) })
     }
 

@@ -49,14 +49,8 @@ pub(super) fn run(args: AbortArgs, context: &Context) -> Result<Exit, CliError> 
         let connected = org::connect(context, options).await?;
         let ended = Box::pin(go(open, context, &connected.org, &progress)).await;
         connected.close().await;
-        let ended = ended?;
-        let written = ended.write();
-        progress.sink().announce(ended.event());
-        progress.finish();
-        let shown = ended.show(context)?;
-        written?;
         // A run that is closed did what was asked, whatever its own end.
-        Ok(match shown {
+        Ok(match ended?.close(progress, context)? {
             Exit::Success | Exit::RowsLeft | Exit::Stopped => Exit::Success,
             other => other,
         })

@@ -104,13 +104,7 @@ pub(super) fn run(args: LoadArgs, context: &Context) -> Result<Exit, CliError> {
         let connected = org::connect(context, options).await?;
         let ended = Box::pin(go(&args, context, &connected.org, &progress, spooled)).await;
         connected.close().await;
-        let ended = ended?;
-        let written = ended.write();
-        progress.sink().announce(ended.event());
-        progress.finish();
-        let exit = ended.show(context)?;
-        written?;
-        Ok(exit)
+        ended?.close(progress, context)
     })
 }
 

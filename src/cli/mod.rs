@@ -10,6 +10,7 @@ mod error;
 mod export;
 mod generate;
 mod head;
+mod later_args;
 mod limits;
 mod load;
 #[cfg(feature = "local-org")]

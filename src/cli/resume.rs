@@ -1,17 +1,15 @@
 //! The `resume` command: what was left to do, shown first, then done.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
 use super::context::ProgressView;
-use super::load::{
-    broke_off, mapping_refusal, parse_duration, parse_percent, secrets, signals, summary,
-};
+use super::later_args::LaterArgs;
+use super::load::{broke_off, mapping_refusal, secrets, signals, summary};
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, export, org, run_name};
-use crate::domain::{Event, FailureLimit, error_chain};
+use crate::domain::{Event, error_chain};
 use crate::pipeline::{
     self, LoadError, OpenRun, Overrides, RecoveryPlan, Resumable, ResumeError, RowsRead,
     RunNameError, SettleError, Stop,
@@ -36,21 +34,8 @@ pub struct ResumeArgs {
     /// Run id, run folder or `latest`; default: the newest unfinished run
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// Jobs at the same time; default: as the run began
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    parallel: Option<u16>,
-    /// Detach after this long (`90s`, `30m`, `8h`); the jobs go on
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    max_wait: Option<Duration>,
-    /// Jobs that carry a row at most, while it fails for passing reasons
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
-    row_attempts: Option<u8>,
-    /// Stop when more rows than this went wrong; default: as the run began
-    #[arg(long, value_name = "N|P%")]
-    max_failures: Option<FailureLimit>,
-    /// Percent of the org's daily allowances to leave to others
-    #[arg(long, value_name = "P%", value_parser = parse_percent)]
-    reserve: Option<u8>,
+    #[command(flatten)]
+    later: LaterArgs,
     /// Ask the org for the records of disputed rows, and settle what they prove
     #[arg(long)]
     settle: bool,
@@ -65,11 +50,11 @@ pub struct ResumeArgs {
 impl ResumeArgs {
     fn overrides(&self) -> Overrides {
         Overrides {
-            lanes: self.parallel.map(usize::from),
-            max_wait: self.max_wait,
-            row_attempts: self.row_attempts,
-            max_failures: self.max_failures,
-            reserve: self.reserve,
+            lanes: self.later.parallel.map(usize::from),
+            max_wait: self.later.max_wait,
+            row_attempts: self.later.row_attempts,
+            max_failures: self.later.max_failures,
+            reserve: self.later.reserve,
             secrets: secrets(),
             rows: if self.settle { RowsRead::Any } else { RowsRead::Rest },
         }
@@ -88,7 +73,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
     };
     let folder = found.map_err(|error| run_name::refusal(&error))?;
     if export::is_export(&folder) {
-        return export::resume(&folder, args.parallel, args.max_wait, context);
+        return export::resume(&folder, args.later.parallel, args.later.max_wait, context);
     }
     let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
     let disputed = open.disputed().map_err(|error| refusal(&error, &folder))?;
@@ -110,7 +95,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {
-            lanes: args.parallel.map_or(open.request().lanes, usize::from),
+            lanes: args.later.parallel.map_or(open.request().lanes, usize::from),
             events: progress.sink(),
             compressed_replies: open.request().compress_upload.then_some(true),
             ..ConnectOptions::default()
@@ -118,13 +103,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
         let connected = org::connect(context, options).await?;
         let ended = Box::pin(go(&args, open, context, &connected.org, &progress)).await;
         connected.close().await;
-        let Some(ended) = ended? else { return Ok(Exit::Success) };
-        let written = ended.write();
-        progress.sink().announce(ended.event());
-        progress.finish();
-        let exit = ended.show(context)?;
-        written?;
-        Ok(exit)
+        ended?.map_or(Ok(Exit::Success), |ended| ended.close(progress, context))
     })
 }
 

@@ -1,20 +1,17 @@
 //! The `retry` command: a new run of the rows that did not succeed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
 use super::context::ProgressView;
-use super::load::{
-    DuplicateRows, ask, banner, kept, not_run, parse_duration, parse_percent, refusal, secrets,
-    signals, summary,
-};
+use super::later_args::LaterArgs;
+use super::load::{DuplicateRows, ask, banner, kept, not_run, refusal, secrets, signals, summary};
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal as run_refusal};
 use super::{CliError, Context, Exit, export, org, run_name};
 use crate::chunker::Duplicates;
-use crate::domain::{Event, FailureLimit, error_chain};
+use crate::domain::{Event, error_chain};
 use crate::pipeline::{self, CorrectionError, OpenRun, RetryError, RetryWish, RunFolder, Stop};
 use crate::report::format::count;
 use crate::salesforce::{ConnectOptions, Org};
@@ -45,21 +42,8 @@ pub struct RetryArgs {
     /// Retry rows that an earlier retry has saved
     #[arg(long)]
     again: bool,
-    /// Jobs at the same time; default: as the run began
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    parallel: Option<u16>,
-    /// Detach after this long (`90s`, `30m`, `8h`); the jobs go on
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    max_wait: Option<Duration>,
-    /// Jobs that carry a row at most, while it fails for passing reasons
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=20))]
-    row_attempts: Option<u8>,
-    /// Stop when more rows than this went wrong; default: as the run began
-    #[arg(long, value_name = "N|P%")]
-    max_failures: Option<FailureLimit>,
-    /// Percent of the org's daily allowances to leave to others
-    #[arg(long, value_name = "P%", value_parser = parse_percent)]
-    reserve: Option<u8>,
+    #[command(flatten)]
+    later: LaterArgs,
     /// What happens with rows that share a key inside one chunk
     #[arg(long, value_enum, value_name = "WHAT")]
     duplicates: Option<DuplicateRows>,
@@ -75,11 +59,11 @@ impl RetryArgs {
             include_disputed: self.include_disputed,
             again: self.again,
             runs_dir: runs_dir.to_owned(),
-            lanes: self.parallel.map(usize::from),
-            max_wait: self.max_wait,
-            row_attempts: self.row_attempts,
-            max_failures: self.max_failures,
-            reserve: self.reserve,
+            lanes: self.later.parallel.map(usize::from),
+            max_wait: self.later.max_wait,
+            row_attempts: self.later.row_attempts,
+            max_failures: self.later.max_failures,
+            reserve: self.later.reserve,
             duplicates: self.duplicates.map(Duplicates::from),
             secrets: secrets(),
         }
@@ -100,7 +84,7 @@ pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError>
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {
-            lanes: args.parallel.map_or(parent.request().lanes, usize::from),
+            lanes: args.later.parallel.map_or(parent.request().lanes, usize::from),
             events: progress.sink(),
             compressed_replies: parent.request().compress_upload.then_some(true),
             ..ConnectOptions::default()
@@ -108,13 +92,7 @@ pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError>
         let connected = org::connect(context, options).await?;
         let ended = Box::pin(go(args, parent, context, &connected.org, &progress)).await;
         connected.close().await;
-        let ended = ended?;
-        let written = ended.write();
-        progress.sink().announce(ended.event());
-        progress.finish();
-        let exit = ended.show(context)?;
-        written?;
-        Ok(exit)
+        ended?.close(progress, context)
     })
 }
 

@@ -1,6 +1,6 @@
 //! The files of a derived source.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::parcels::{JobCount, JobCounter, Room};
 use crate::domain::RowNumber;
-use crate::rows::{GroupIndexWriter, Parcel, RowMapWriter, sync_folder};
+use crate::rows::{GroupIndexWriter, Parcel, RowMapWriter, private_file, sync_folder};
 
 /// The rows in their new order. It is named last: where it is, the other two
 /// are whole.
@@ -37,14 +37,7 @@ impl Text {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let temporary = PathBuf::from(name);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let out = BufWriter::with_capacity(BUFFER, options.open(&temporary)?);
+        let out = BufWriter::with_capacity(BUFFER, private_file(&temporary)?);
         Ok(Text { path, temporary, out: Some(out), hash: Box::default(), bytes: 0 })
     }
 

@@ -9,6 +9,7 @@ use super::{FilePart, Origin, StopReason};
 use crate::chunker::PlannedChunk;
 use crate::domain::{AttemptState, FailureGroups, JobInfo, JobState, Tally, Verdict};
 use crate::reconciler::WrittenFile;
+use crate::report::JobSummary;
 use crate::uploader::AttemptStep;
 
 /// A job of a run, for the summary.
@@ -34,6 +35,23 @@ pub struct JobReport {
     pub failed: u64,
     /// Why it failed as a whole.
     pub error: Option<String>,
+}
+
+impl From<JobReport> for JobSummary {
+    fn from(job: JobReport) -> Self {
+        JobSummary {
+            id: job.id,
+            chunk: job.chunk,
+            attempt: job.attempt,
+            state: job.state.to_string(),
+            first_row: job.first_row,
+            rows: job.rows,
+            bytes: job.bytes,
+            processed: job.processed,
+            failed: job.failed,
+            error: job.error,
+        }
+    }
 }
 
 /// How a run ended.

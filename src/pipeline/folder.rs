@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::rows::private_file;
+use crate::rows::{new_private_folder, private_file};
 
 /// Names inside a run folder.
 #[derive(Debug, Clone)]
@@ -14,7 +14,9 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new folder under `runs_dir`, private to the user.
+    /// Makes a new folder under `runs_dir`, private to the user. It is that of
+    /// no run before the ledger is in it: a process that dies until then
+    /// leaves nothing that anybody takes for one.
     ///
     /// # Errors
     /// What the system said, with the path it said it about.
@@ -28,13 +30,9 @@ impl RunFolder {
             salt = xxhash_rust::xxh3::xxh3_64(&salt.to_le_bytes());
             let id = format!("{stamp}-{:04x}", salt & 0xffff);
             let path = runs_dir.join(&id);
-            match private_dir(&path) {
+            match new_private_folder(&path) {
                 Ok(()) => {
-                    let folder = RunFolder { id, path };
-                    for dir in [folder.spool_dir(), folder.outcome_dir(), folder.result_dir()] {
-                        private_dir(&dir).map_err(|error| (dir, error))?;
-                    }
-                    return Ok(folder);
+                    return Ok(RunFolder { id, path });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err((path, error)),
@@ -64,13 +62,14 @@ impl RunFolder {
         Ok(RunFolder { id: name.to_string_lossy().into_owned(), path: path.to_owned() })
     }
 
-    /// Makes the working folders that [`RunFolder::tidy`] removed.
+    /// Makes the working folders, once there is a ledger, and again after
+    /// [`RunFolder::tidy`].
     ///
     /// # Errors
     /// What the system said, with the path it said it about.
-    pub fn untidy(&self) -> Result<(), (PathBuf, io::Error)> {
+    pub fn make_working_folders(&self) -> Result<(), (PathBuf, io::Error)> {
         for dir in [self.spool_dir(), self.outcome_dir(), self.result_dir()] {
-            match private_dir(&dir) {
+            match new_private_folder(&dir) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err((dir, error));
                 }
@@ -196,16 +195,6 @@ impl io::Write for Named {
     }
 }
 
-fn private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,13 +205,14 @@ mod tests {
         let one = RunFolder::create(runs.path()).unwrap();
         let two = RunFolder::create(runs.path()).unwrap();
         assert_ne!(one.id, two.id);
-        assert!(one.spool_dir().is_dir());
+        assert!(!one.outcome_dir().exists(), "no run before there is a ledger");
+        one.make_working_folders().unwrap();
         one.tidy();
         assert!(!one.spool_dir().exists());
         let again = RunFolder::open(one.path()).unwrap();
         assert_eq!((&again.id, again.path()), (&one.id, one.path()));
-        again.untidy().unwrap();
-        again.untidy().unwrap();
+        again.make_working_folders().unwrap();
+        again.make_working_folders().unwrap();
         assert!(one.spool_dir().is_dir() && one.outcome_dir().is_dir());
         assert!(RunFolder::open(&one.ledger()).is_err(), "there is no such folder");
         let gone = one.path().to_owned();

@@ -240,6 +240,7 @@ fn open_ledger(
             parent_run: parent,
         },
     )?;
+    folder.make_working_folders().map_err(|(path, source)| LedgerError::Io { path, source })?;
     let file = source.identity();
     ledger.record_source(&SourceRecord {
         ordinal: SOURCE,

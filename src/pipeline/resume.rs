@@ -164,7 +164,9 @@ impl OpenRun {
         let folder = RunFolder::open(folder)
             .map_err(|(path, source)| ResumeError::Folder { path, source })?;
         let ledger = Ledger::open(&folder.ledger())?;
-        folder.untidy().map_err(|(path, source)| ResumeError::Folder { path, source })?;
+        folder
+            .make_working_folders()
+            .map_err(|(path, source)| ResumeError::Folder { path, source })?;
         let stored = ledger.run()?;
         let part = |name: &str| stored.run.settings.get(name).cloned().unwrap_or_default();
         let request = serde_json::from_value(part("request"))

@@ -193,6 +193,7 @@ mod tests {
     use super::*;
     use crate::domain::Operation;
     use crate::ledger::{Ledger, OrgRecord, RunEnd, RunRecord, RunStatus};
+    use crate::pipeline::RunFolder;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_768_000_000 + second).unwrap()
@@ -275,5 +276,8 @@ mod tests {
         // A run that never began holds nobody up.
         std::fs::write(new.join(FILE_NAME), "").unwrap();
         assert_eq!(unfinished(&runs).unwrap(), folder);
+        RunFolder::create(runs.path()).unwrap();
+        assert_eq!(unfinished(&runs).unwrap(), folder);
+        assert_eq!(resolve(runs.path(), Some("latest")).unwrap(), folder);
     }
 }

@@ -1,6 +1,6 @@
 //! Files that are private to the user, and names that survive a power cut.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -9,8 +9,18 @@ use std::path::Path;
 /// # Errors
 /// What the system says.
 pub fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    private(OpenOptions::new().write(true).create(true).truncate(true), path)
+}
+
+/// Makes a file that must not be there yet; readable by the user alone (0600).
+///
+/// # Errors
+/// What the system says.
+pub fn new_private_file(path: &Path) -> io::Result<File> {
+    private(OpenOptions::new().write(true).create_new(true), path)
+}
+
+fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -25,8 +35,19 @@ pub fn private_file(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What the system says.
 pub fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
+    make_private(DirBuilder::new().recursive(true), path)
+}
+
+/// Makes a folder that must not be there yet, below one that is; it can be used
+/// by the user alone (0700).
+///
+/// # Errors
+/// What the system says.
+pub fn new_private_folder(path: &Path) -> io::Result<()> {
+    make_private(&mut DirBuilder::new(), path)
+}
+
+fn make_private(builder: &mut DirBuilder, path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::DirBuilderExt as _;

@@ -38,7 +38,7 @@ pub use encoded::{
     Changes, ColumnNames, EMPTY_HASH, EncodedBatch, EncodedRow, LEFT_OUT, MadeColumn,
     RecordChanges, Rejection,
 };
-pub use files::{private_file, private_folder, sync_folder};
+pub use files::{new_private_file, new_private_folder, private_file, private_folder, sync_folder};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
 pub use hex::hex;
 pub use refusal::{Refusal, Rule, TextKind, ValueClass};

@@ -3,11 +3,11 @@
 //! Temporary files in a folder of their own, private and never synced: a run
 //! that dies begins the sort again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::TemporaryFolder;
+use super::{TemporaryFolder, new_private_file};
 
 /// Bytes gathered before they are written.
 const WRITE_BYTES: usize = 256 << 10;
@@ -37,14 +37,7 @@ impl Spills {
     pub(crate) fn begin(&mut self) -> io::Result<SpillWriter> {
         self.next += 1;
         let path = self.folder.path().join(format!("{:06}.run", self.next));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        let out = BufWriter::with_capacity(WRITE_BYTES, options.open(&path)?);
+        let out = BufWriter::with_capacity(WRITE_BYTES, new_private_file(&path)?);
         Ok(SpillWriter { out, spill: Spill { path, records: 0 } })
     }
 }

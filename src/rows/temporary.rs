@@ -1,11 +1,11 @@
 //! A folder of temporary files, for what is sorted on disk.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::files::{private_file, private_folder};
+use super::files::{new_private_folder, private_file, private_folder};
 
 /// The file in a folder of a process that is locked as long as it lives.
 const LOCK: &str = "lock";
@@ -30,13 +30,7 @@ impl TemporaryFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::DirBuilderExt as _;
-            builder.mode(0o700);
-        }
-        builder.create(path)?;
+        new_private_folder(path)?;
         Ok(TemporaryFolder { path: path.to_owned(), lock: None })
     }
 

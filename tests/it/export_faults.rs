@@ -86,18 +86,26 @@ fn play(seed: u64) -> BTreeMap<&'static str, u64> {
             command = resume.to_vec();
         }
     }
+    let mut last = None;
     for _ in 0..20 {
         *counts.get_mut("resumes").unwrap() += 1;
         let said = place.run_on(&server, &command);
-        match said.code {
-            0 => break,
+        let code = said.code;
+        match code {
+            0 => {}
             // Faults that went on for longer than patience: it goes on.
             1 | 4 => command = resume.to_vec(),
             // It died before its ledger was there.
             2 if value(&said)["error"]["code"] == "no-run" => command.clone_from(&export),
             _ => panic!("{said:?}"),
         }
+        last = Some(said);
+        if code == 0 {
+            break;
+        }
     }
+    let is_there = place.path().join("archive/manifest.json").exists();
+    assert!(last.as_ref().is_some_and(|said| said.code == 0) && is_there, "{last:?}");
     let keys: Vec<String> = (1..=RECORDS).map(|row| format!("L-{row}")).collect();
     verified_once(&place, &keys);
     server.stop();
@@ -136,7 +144,7 @@ fn torture_of_exports_leaves_every_record_in_the_archive_once() {
         "seeds {failed:?} failed; play one by BULKHAUL_TORTURE_SEED=N cargo test --test it \
          torture_of_exports ({all:?})"
     );
-    assert!(all["kills"] > 0 && all["resumes"] > last - first, "{all:?}");
+    assert!(one.is_some() || (all["kills"] > 0 && all["resumes"] > last - first), "{all:?}");
 }
 
 #[test]

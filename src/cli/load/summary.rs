@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::super::context::peak_memory_bytes;
 use super::super::org::{Phase, call_error};
+use super::super::progress::Progress;
 use super::super::{CliError, Context, Exit, source_files};
 use crate::domain::{Event, FailureGroups, Operation, REJECTED, Tally};
 use crate::pipeline::{LoadEnd, LoadRequest, Origin, Prepared, Resumable, RunFolder, StopReason};
@@ -123,22 +124,7 @@ pub(in crate::cli) fn build(facts: &Facts, end: LoadEnd, org: &Org) -> Ended {
         rows: RowCounts::new(&end.tally, end.sent),
         origin: end.origin.map(origin),
         failures_by_code: failures_by_code(&end.failures),
-        jobs: end
-            .jobs
-            .into_iter()
-            .map(|job| JobSummary {
-                id: job.id,
-                chunk: job.chunk,
-                attempt: job.attempt,
-                state: job.state.to_string(),
-                first_row: job.first_row,
-                rows: job.rows,
-                bytes: job.bytes,
-                processed: job.processed,
-                failed: job.failed,
-                error: job.error,
-            })
-            .collect(),
+        jobs: end.jobs.into_iter().map(JobSummary::from).collect(),
         api_calls: usage.calls,
         bytes_uploaded: usage.bytes_up,
         bytes_downloaded: usage.bytes_down,
@@ -222,7 +208,7 @@ pub(in crate::cli) struct Ended {
 
 impl Ended {
     /// The last event of the run.
-    pub(in crate::cli) fn event(&self) -> Event {
+    fn event(&self) -> Event {
         Event::RunEnded {
             status: self.summary.status.as_str().to_owned(),
             exit_code: self.summary.exit_code,
@@ -230,8 +216,23 @@ impl Ended {
         }
     }
 
+    /// Writes the summary, ends the progress, and shows what became of the run;
+    /// a summary that can't be written is told after it was shown.
+    pub(in crate::cli) fn close(
+        &self,
+        progress: Progress,
+        context: &Context,
+    ) -> Result<Exit, CliError> {
+        let written = self.write();
+        progress.sink().announce(self.event());
+        progress.finish();
+        let exit = self.show(context)?;
+        written?;
+        Ok(exit)
+    }
+
     /// Writes `summary.json`.
-    pub(in crate::cli) fn write(&self) -> Result<(), CliError> {
+    fn write(&self) -> Result<(), CliError> {
         let written = self.summary.write(&self.summary.folder);
         written.map(drop).map_err(|error| {
             CliError::repair("summary", "the summary can't be kept").caused_by(&error).hint(
@@ -242,7 +243,7 @@ impl Ended {
     }
 
     /// Shows the summary and gives the exit code.
-    pub(in crate::cli) fn show(&self, context: &Context) -> Result<Exit, CliError> {
+    fn show(&self, context: &Context) -> Result<Exit, CliError> {
         context.show_summary(&self.summary)?;
         Ok(Exit::from_code(self.summary.exit_code))
     }

@@ -116,7 +116,7 @@ pub(super) fn summary(
             source_files::place_examples(&mut groups, &files);
             groups
         },
-        jobs: account.jobs.into_values().map(job).collect(),
+        jobs: account.jobs.into_values().map(JobSummary::from).collect(),
         plan_notes: Vec::new(),
         notes,
         error: error(entry),
@@ -240,19 +240,4 @@ fn result_files(entry: &RunEntry, chunks: &[StoredChunk]) -> Vec<ResultFile> {
         .filter(|kind| entry.folder.join(kind.file_name()).is_file())
         .map(|kind| ResultFile { name: kind.file_name().to_owned(), rows: rows(kind) })
         .collect()
-}
-
-fn job(job: JobReport) -> JobSummary {
-    JobSummary {
-        id: job.id,
-        chunk: job.chunk,
-        attempt: job.attempt,
-        state: job.state.to_string(),
-        first_row: job.first_row,
-        rows: job.rows,
-        bytes: job.bytes,
-        processed: job.processed,
-        failed: job.failed,
-        error: job.error,
-    }
 }

@@ -29,6 +29,7 @@ impl Run {
     fn new() -> Run {
         let dir = TempDir::new().unwrap();
         let folder = RunFolder::create(dir.path()).unwrap();
+        folder.make_working_folders().unwrap();
         let record = RunRecord {
             id: folder.id.clone(),
             command: "load".to_owned(),
