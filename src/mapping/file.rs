@@ -168,6 +168,16 @@ impl Mapping {
         tables.map(|(_, source)| source.name.as_str()).collect()
     }
 
+    /// What lies on disk because it is too large for memory, with its keys.
+    pub fn tables_on_disk(&self) -> Vec<(&str, u64)> {
+        let tables = self.tables.iter().zip(&self.loaded.tables);
+        tables
+            .filter_map(|(source, table)| {
+                table.keys_on_disk().map(|keys| (source.name.as_str(), keys))
+            })
+            .collect()
+    }
+
     /// The name of the file alone, as messages call it.
     pub fn file_name(&self) -> String {
         file_name(&self.path)

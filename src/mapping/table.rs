@@ -230,6 +230,14 @@ impl Table {
         }
     }
 
+    /// Keys of one on disk.
+    pub(super) fn keys_on_disk(&self) -> Option<u64> {
+        match &self.store {
+            Store::Memory(_) => None,
+            Store::Disk(disk) => Some(disk.keys()),
+        }
+    }
+
     pub(super) const fn ignores_case(&self) -> bool {
         self.form.ignore_case
     }

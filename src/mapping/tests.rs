@@ -475,6 +475,56 @@ by = "Name"
     assert!(error.problems[0].message.ends_with("lookup-1.csv was changed since the run began"));
 }
 
+#[test]
+fn steps_that_do_not_go_together_are_told() {
+    insta::assert_snapshot!(wrong(
+        r#"
+secret_env = "MASK_KEY"
+[fields]
+A = { column = "a", replace = ["x"] }
+B = { column = "b", split = ",", piece = 1, join = ";" }
+C = { column = "c", mask = "name", hash = true }
+D = { column = "d", empty = "default" }
+E = { column = "e", empty = "skip", default = "x" }
+F = { template = "{a and {b}" }
+G = { template = "{} of {a}" }
+H = { column = "h", map = "nowhere" }
+I = { column = "i", number = { scale = 19 } }
+J = { column = "j", number = { rounding = "down" } }
+K = { column = "k", boolean = { true = ["ja", ""], false = ["nein"] } }
+L = { column = "l", date = "dd 'of MM.yyyy" }
+M = { column = "m", date = "MM.yyyy" }
+N = { column = "n", datetime = { formats = ["dd.MM.yyyy h:mm"], timezone = "UTC" } }
+O = { column = "o", empty_words = 3 }
+"#
+    ));
+}
+
+#[test]
+fn short_secrets_files_that_are_no_text_and_those_too_long_are_refused() {
+    let text = "secret_env = \"SHORT\"\n[fields]\nName = { column = \"a\", hash = true }\n";
+    let short = Secrets::new(|_| Some("too short".to_owned().into()));
+    let path = Path::new("/nowhere/legacy.toml");
+    let error = Mapping::parse(text, path, &short, &files()).unwrap_err();
+    let told = error.problems[0].told("legacy.toml");
+    assert!(
+        told.contains(
+            "legacy.toml:1: secret_env: the environment variable `SHORT` has fewer than 16"
+        ),
+        "{told}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.toml");
+    std::fs::write(&path, b"# M\xFCller\n").unwrap();
+    let told = |path: &Path| {
+        let error = Mapping::read(path, &secrets(), &files()).unwrap_err();
+        error.problems[0].told("a.toml")
+    };
+    assert!(told(&path).contains("is not UTF-8; save it in that encoding"), "{}", told(&path));
+    std::fs::write(&path, " ".repeat((4 << 20) + 1)).unwrap();
+    assert!(told(&path).contains("it has more than 4 MiB"), "{}", told(&path));
+}
+
 /// The keys that a part of the schema has.
 fn schema_keys(schema: &Value) -> BTreeSet<&str> {
     schema["properties"]

@@ -163,5 +163,7 @@ value = "Site"
     let mapping = ["--external-id", "Legacy_Id__c", "--mapping", mapping.to_str().unwrap()];
     let said = place.run_on(&server, &[&check[..], &mapping].concat());
     assert_eq!(said.code, 3, "{said:?}");
+    let told = "lookups.sites of a.toml has 700000 keys, too many for memory: it lies on disk";
+    assert!(said.stdout.contains(told), "{said:?}");
     assert_eq!(left_over(&place), Vec::<String>::new());
 }

@@ -83,8 +83,13 @@ impl DiskWriter {
 
     pub(super) fn finish(self) -> Result<DiskTable, DiskError> {
         let DiskWriter { connection, path, folder } = self;
-        connection.close().map_err(|(_, source)| DiskError::Sql { path: path.clone(), source })?;
-        Ok(DiskTable { idle: Mutex::default(), path, _folder: folder })
+        let failed = |source| DiskError::Sql { path: path.clone(), source };
+        let keys = connection
+            .query_row("SELECT count(*) FROM entries", [], |row| row.get::<_, i64>(0))
+            .map_err(failed)?;
+        connection.close().map_err(|(_, source)| failed(source))?;
+        let keys = keys.cast_unsigned();
+        Ok(DiskTable { idle: Mutex::default(), path, keys, _folder: folder })
     }
 }
 
@@ -95,11 +100,17 @@ pub(super) struct DiskTable {
     /// threads at a time.
     idle: Mutex<Vec<Connection>>,
     path: PathBuf,
+    keys: u64,
     /// Goes when the table does.
     _folder: TemporaryFolder,
 }
 
 impl DiskTable {
+    /// Keys in it.
+    pub(super) const fn keys(&self) -> u64 {
+        self.keys
+    }
+
     /// Looks up a key; the value is written into `room`.
     pub(super) fn find(&self, key: &str, room: &mut String) -> Found<'static> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,6 +153,6 @@ impl DiskTable {
     pub(super) fn unopened(path: &Path) -> Self {
         let gone = path.with_file_name("gone");
         let folder = TemporaryFolder::create(&gone).unwrap_or_else(|error| panic!("{error}"));
-        DiskTable { idle: Mutex::default(), path: path.to_owned(), _folder: folder }
+        DiskTable { idle: Mutex::default(), path: path.to_owned(), keys: 0, _folder: folder }
     }
 }

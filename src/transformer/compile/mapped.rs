@@ -65,6 +65,7 @@ impl<'a> Compiler<'a> {
         });
         self.note_made(mapping);
         self.note_unused(mapping);
+        self.note_large(mapping);
         Mapped { mapping, filter }
     }
 
@@ -85,6 +86,16 @@ impl<'a> Compiler<'a> {
         if !unused.is_empty() {
             let file = mapping.file_name();
             self.notes.push(format!("no field of {file} uses {}", list(unused.into_iter())));
+        }
+    }
+
+    /// Tables that are too large for memory make a load slower.
+    fn note_large(&mut self, mapping: &Mapping) {
+        for (name, keys) in mapping.tables_on_disk() {
+            self.notes.push(format!(
+                "{name} of {} has {keys} keys, too many for memory: it lies on disk until the end",
+                mapping.file_name()
+            ));
         }
     }
 

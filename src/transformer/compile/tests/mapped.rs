@@ -63,6 +63,22 @@ fn a_mapping_that_changes_nothing_is_the_plan_without_one() {
 }
 
 #[test]
+fn fields_that_can_not_be_set_are_told_by_their_entries() {
+    let mut asked = ask(Operation::Update);
+    for name in ["Name", "Phone"] {
+        let field = asked.object.fields.iter_mut().find(|field| field.name == name).unwrap();
+        (field.auto_number, field.updateable, field.createable) = (name == "Name", false, false);
+    }
+    let told = asked
+        .mapping(
+            "[fields]\nId = \"Nr\"\nName = \"a\"\nPhone = \"a\"\nScore__c = \"a\"\n\
+             OwnerId = \"a\"\n\"Owner.Username\" = \"a\"\n",
+        )
+        .problems(&["Nr", "a"]);
+    insta::assert_snapshot!(told);
+}
+
+#[test]
 fn all_problems_of_a_mapping_are_told_at_once() {
     let told = ask(Operation::Upsert)
         .by("Legacy_Id__c")
