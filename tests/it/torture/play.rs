@@ -135,15 +135,36 @@ fn rows_of(scenario: &Scenario, before: &BTreeMap<String, String>) -> Vec<Row> {
         .collect()
 }
 
-fn write_source(place: &Place, name: &str, rows: &[Row], ragged: &dyn Fn(u64) -> bool) -> String {
+/// The source of a seed, and what its mapping needs.
+fn write_source(place: &Place, scenario: &Scenario, rows: &[Row]) -> String {
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-    writer.write_record(rows[0].keys()).unwrap();
+    let status = scenario.mapped.then_some("Status");
+    let names = rows[0].keys().map(|field| scenario.source_column(field));
+    writer.write_record(names.chain(status)).unwrap();
     for (row, number) in rows.iter().zip(1..) {
-        let more = ragged(number).then(|| "one too many".to_owned());
-        writer.write_record(row.values().chain(more.as_ref())).unwrap();
+        let mut cells: Vec<String> =
+            row.iter().map(|(field, value)| scenario.source_value(field, value)).collect();
+        if scenario.mapped {
+            cells.push(if scenario.is_left_out(number) { "x" } else { "" }.to_owned());
+        }
+        if scenario.is_ragged(number) {
+            cells.push("one too many".to_owned());
+        }
+        writer.write_record(cells).unwrap();
+    }
+    if scenario.mapped {
+        place.file("mapping.toml", scenario.mapping());
+        let mut names = csv::Writer::from_writer(Vec::new());
+        names.write_record(["old", "new"]).unwrap();
+        for (row, number) in rows.iter().zip(1..) {
+            if let Some(name) = row.get("Name").filter(|_| !scenario.is_unknown(number)) {
+                names.write_record([&name.to_lowercase(), name]).unwrap();
+            }
+        }
+        place.file("names.csv", names.into_inner().unwrap());
     }
     let bytes = writer.into_inner().unwrap();
-    place.file(name, bytes).to_str().unwrap().to_owned()
+    place.file("source.csv", bytes).to_str().unwrap().to_owned()
 }
 
 /// Records that are there before: all that is updated or deleted, half of what
@@ -165,10 +186,16 @@ fn set_up(
             Row::from([key, ("Name".to_owned(), format!("Old {number}"))])
         })
         .collect();
-    let source = write_source(place, "before.csv", &rows, &|_| false);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(rows[0].keys()).unwrap();
+    for row in &rows {
+        writer.write_record(row.values()).unwrap();
+    }
+    let source = place.file("before.csv", writer.into_inner().unwrap());
+    let source = source.to_str().unwrap();
     let server = Server::start(&["--port", "0", "--dir", org_dir.to_str().unwrap()]);
     let upsert = ["--operation", "upsert", "--external-id", "Legacy_Id__c", "--yes", "--json"];
-    let args = [&["load", &source, "--object", "Account", "--runs-dir", "before"], &upsert[..]];
+    let args = [&["load", source, "--object", "Account", "--runs-dir", "before"], &upsert[..]];
     let said = place.run_on(&server, &args.concat());
     assert_eq!(said.code, 0, "{said:?}");
     let _ = server.stop();
@@ -188,7 +215,7 @@ pub(super) fn play(scenario: &Scenario, draw: &mut Draw) -> Played {
     let org_dir = place.path().join("org");
     let (setup_jobs, before) = set_up(scenario, &place, &org_dir);
     let rows = rows_of(scenario, &before);
-    let source = write_source(&place, "source.csv", &rows, &|number| scenario.is_ragged(number));
+    let source = write_source(&place, scenario, &rows);
     let (org, mut server) = Org::first(&org_dir, &scenario.faults, scenario.seed);
     let mut counts = Counts::default();
     let (mut kills, mut org_kills) = (scenario.kills, scenario.org_kills);
@@ -263,6 +290,9 @@ fn load_args(scenario: &Scenario, source: &str) -> Vec<String> {
     args.extend(["--object", "Account", "--operation", scenario.operation()].map(text));
     if scenario.kind == Kind::Upsert {
         args.extend(["--external-id", "Legacy_Id__c"].map(text));
+    }
+    if scenario.mapped {
+        args.extend(["--mapping", "mapping.toml"].map(text));
     }
     args.extend(["--chunk-rows", &scenario.chunk_rows.to_string()].map(text));
     args.extend(["--row-attempts", &scenario.row_attempts.to_string()].map(text));

@@ -102,6 +102,14 @@ const CALLS: [&str; 46] = [
 const JOBS: [&str; 6] =
     ["job-fails", "job-times-out", "job-locks", "job-aborted", "job-aborted-open", "job-invalid"];
 
+const NAME: &str = "Name = { column = \"Firma\", lookup = \"names\" }\n";
+const SITE: &str = "Site = \"Ort\"\n";
+const NUMBER: &str = "AccountNumber = { template = \"R-{Nr}\" }\n";
+const KEY: &str = "Legacy_Id__c = { column = \"Alte Nr\", trim = true }\n";
+const ID: &str = "Id = \"Kennung\"\n";
+const NAMES: &str = "[lookups.names]\nfile = \"names.csv\"\nkey = \"old\"\nvalue = \"new\"\n";
+const FILTER: &str = "[filter]\nall = [ { column = \"Status\", is_not = \"x\" } ]\n";
+
 /// All that a seed decides.
 #[derive(Debug, Clone)]
 pub(super) struct Scenario {
@@ -121,6 +129,8 @@ pub(super) struct Scenario {
     pub(super) org_kills: u64,
     /// The org forgets its jobs in mid-run: rows may end disputed.
     pub(super) purge: bool,
+    /// The source has other columns and values, which a mapping makes right.
+    pub(super) mapped: bool,
 }
 
 impl Scenario {
@@ -173,6 +183,7 @@ impl Scenario {
             kills: draw.between(2, 9),
             org_kills: if draw.percent(50) { draw.between(1, 2) } else { 0 },
             purge,
+            mapped: draw.percent(40),
         };
         (scenario, draw)
     }
@@ -184,6 +195,57 @@ impl Scenario {
 
     pub(super) fn is_ragged(&self, row: u64) -> bool {
         self.ragged_from.is_some_and(|from| row >= from && row.is_multiple_of(7))
+    }
+
+    /// Rows whose name the mapping's lookup doesn't have.
+    pub(super) fn is_unknown(&self, row: u64) -> bool {
+        let unknown = match self.kind {
+            // Names repeat there.
+            Kind::Insert | Kind::ProtectedInsert => row % 50 == 3,
+            Kind::Upsert | Kind::Update => row % 11 == 3,
+            Kind::Delete => false,
+        };
+        self.mapped && unknown
+    }
+
+    /// Rows that the mapping's filter leaves out.
+    pub(super) const fn is_left_out(&self, row: u64) -> bool {
+        self.mapped && row % 13 == 5
+    }
+
+    /// What a column is called in the source.
+    pub(super) fn source_column<'a>(&self, field: &'a str) -> &'a str {
+        match field {
+            _ if !self.mapped => field,
+            "Name" => "Firma",
+            "AccountNumber" => "Nr",
+            "Site" => "Ort",
+            "Legacy_Id__c" => "Alte Nr",
+            "Id" => "Kennung",
+            other => other,
+        }
+    }
+
+    /// How a value stands in the source.
+    pub(super) fn source_value(&self, field: &str, value: &str) -> String {
+        match field {
+            "Name" if self.mapped => format!("{} ", value.to_lowercase()),
+            "AccountNumber" if self.mapped => value.trim_start_matches("R-").to_owned(),
+            _ => value.to_owned(),
+        }
+    }
+
+    /// The mapping that makes these right.
+    pub(super) fn mapping(&self) -> String {
+        let entries = match self.kind {
+            Kind::Insert => [NAME, SITE, NUMBER].concat(),
+            Kind::ProtectedInsert => [NAME, SITE, NUMBER, KEY].concat(),
+            Kind::Upsert => [NAME, SITE, KEY].concat(),
+            Kind::Update => [NAME, SITE, ID].concat(),
+            Kind::Delete => ID.to_owned(),
+        };
+        let lookup = if self.kind == Kind::Delete { "" } else { NAMES };
+        format!("[fields]\n{entries}{lookup}{FILTER}")
     }
 
     /// Columns that tell a row apart, as they are sent.
