@@ -47,9 +47,12 @@ impl TemporaryFolder {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let name = format!("{begin}{}-{number}", std::process::id());
         let mut folder = TemporaryFolder::create(&parent.join(name))?;
-        let lock = private_file(&folder.path.join(LOCK))?;
+        // Nobody sees it before it is locked.
+        let unseen = folder.path.join("lock.new");
+        let lock = private_file(&unseen)?;
         // Where nothing can be locked, nothing is swept either.
         if lock.try_lock().is_ok() {
+            std::fs::rename(&unseen, folder.path.join(LOCK))?;
             folder.lock = Some(lock);
         }
         Ok(folder)
