@@ -55,9 +55,10 @@ fn every_arrow_runs_the_right_way() {
 }
 
 /// Files of tests that cargo compiles by themselves.
-const TEST_ROOTS: [&str; 3] = [
+const TEST_ROOTS: [&str; 4] = [
     "tests/it/main.rs",
     "tests/fuzz/fuzz_targets/csv_reader.rs",
+    "tests/fuzz/fuzz_targets/mapping_file.rs",
     "tests/fuzz/fuzz_targets/result_matcher.rs",
 ];
 
