@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use bulkhaul::domain::{ObjectDescription, Operation};
 use bulkhaul::mapping::{Mapping, Secrets};
-use bulkhaul::pipeline::SourceTables;
+use bulkhaul::pipeline::TableReader;
 use bulkhaul::reader::{Source, SourceOptions};
 use bulkhaul::rows::{RawBatch, SourceRows as _};
 use bulkhaul::transformer::{EmptyMeans, LoadSpec, Plan, compile};
@@ -252,7 +252,7 @@ fn prepare(kind: Kind) -> Prepared {
 /// A source and the plan that a mapping makes of it.
 fn compiled(path: &Path, file: &Path) -> (Source, Plan) {
     let secrets = Secrets::new(|_| Some("a secret for the bench".to_owned().into()));
-    let files = SourceTables::new(Path::new("/nowhere"));
+    let files = TableReader::new(Path::new("/nowhere"));
     let mapping = Mapping::read(file, &secrets, &files)
         .unwrap_or_else(|error| panic!("{:?}", error.problems));
     let source = or_panic(Source::open(&[PathBuf::from(path)], &SourceOptions::default()));

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A mapping of 20 fields beside the same job in Polars: a CSV file to a CSV file,
 # on one thread and on all. The two files must be the same, byte for byte.
-# benches/README.md says more.
 #
 #   benches/mapping.sh           with a keyed hash, for which Polars calls Python
 #   benches/mapping.sh plain     without it: all in native code on both sides

@@ -10,7 +10,6 @@ mod error;
 mod export;
 mod generate;
 mod head;
-mod later_args;
 mod limits;
 mod load;
 #[cfg(feature = "local-org")]
@@ -21,6 +20,7 @@ mod logout;
 mod map;
 mod org;
 mod orgs;
+mod override_args;
 mod panic;
 mod progress;
 mod query;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::ProgressView;
-use super::later_args::LaterArgs;
 use super::load::{broke_off, mapping_refusal, secrets, signals, summary};
+use super::override_args::OverrideArgs;
 use super::progress::{self, Progress};
 use super::{CliError, Context, Exit, export, org, run_name};
 use crate::domain::{Event, error_chain};
@@ -35,7 +35,7 @@ pub struct ResumeArgs {
     #[arg(value_name = "RUN")]
     run: Option<String>,
     #[command(flatten)]
-    later: LaterArgs,
+    overrides: OverrideArgs,
     /// Ask the org for the records of disputed rows, and settle what they prove
     #[arg(long)]
     settle: bool,
@@ -50,11 +50,11 @@ pub struct ResumeArgs {
 impl ResumeArgs {
     fn overrides(&self) -> Overrides {
         Overrides {
-            lanes: self.later.parallel.map(usize::from),
-            max_wait: self.later.max_wait,
-            row_attempts: self.later.row_attempts,
-            max_failures: self.later.max_failures,
-            reserve: self.later.reserve,
+            lanes: self.overrides.parallel.map(usize::from),
+            max_wait: self.overrides.max_wait,
+            row_attempts: self.overrides.row_attempts,
+            max_failures: self.overrides.max_failures,
+            reserve: self.overrides.reserve,
             secrets: secrets(),
             rows: if self.settle { RowsRead::Any } else { RowsRead::Rest },
         }
@@ -73,7 +73,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
     };
     let folder = found.map_err(|error| run_name::refusal(&error))?;
     if export::is_export(&folder) {
-        return export::resume(&folder, args.later.parallel, args.later.max_wait, context);
+        return export::resume(&folder, args.overrides.parallel, args.overrides.max_wait, context);
     }
     let open = OpenRun::open(&folder).map_err(|error| refusal(&error, &folder))?;
     let disputed = open.disputed().map_err(|error| refusal(&error, &folder))?;
@@ -95,7 +95,7 @@ pub(super) fn run(args: ResumeArgs, context: &Context) -> Result<Exit, CliError>
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {
-            lanes: args.later.parallel.map_or(open.request().lanes, usize::from),
+            lanes: args.overrides.parallel.map_or(open.request().lanes, usize::from),
             events: progress.sink(),
             compressed_replies: open.request().compress_upload.then_some(true),
             ..ConnectOptions::default()

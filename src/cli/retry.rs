@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::ProgressView;
-use super::later_args::LaterArgs;
 use super::load::{DuplicateRows, ask, banner, kept, not_run, refusal, secrets, signals, summary};
+use super::override_args::OverrideArgs;
 use super::progress::{self, Progress};
 use super::resume::{as_the_run_began, refusal as run_refusal};
 use super::{CliError, Context, Exit, export, org, run_name};
@@ -43,7 +43,7 @@ pub struct RetryArgs {
     #[arg(long)]
     again: bool,
     #[command(flatten)]
-    later: LaterArgs,
+    overrides: OverrideArgs,
     /// What happens with rows that share a key inside one chunk
     #[arg(long, value_enum, value_name = "WHAT")]
     duplicates: Option<DuplicateRows>,
@@ -59,11 +59,11 @@ impl RetryArgs {
             include_disputed: self.include_disputed,
             again: self.again,
             runs_dir: runs_dir.to_owned(),
-            lanes: self.later.parallel.map(usize::from),
-            max_wait: self.later.max_wait,
-            row_attempts: self.later.row_attempts,
-            max_failures: self.later.max_failures,
-            reserve: self.later.reserve,
+            lanes: self.overrides.parallel.map(usize::from),
+            max_wait: self.overrides.max_wait,
+            row_attempts: self.overrides.row_attempts,
+            max_failures: self.overrides.max_failures,
+            reserve: self.overrides.reserve,
             duplicates: self.duplicates.map(Duplicates::from),
             secrets: secrets(),
         }
@@ -84,7 +84,7 @@ pub(super) fn run(args: &RetryArgs, context: &Context) -> Result<Exit, CliError>
     runtime.block_on(async {
         let progress = progress::start(context);
         let options = ConnectOptions {
-            lanes: args.later.parallel.map_or(parent.request().lanes, usize::from),
+            lanes: args.overrides.parallel.map_or(parent.request().lanes, usize::from),
             events: progress.sink(),
             compressed_replies: parent.request().compress_upload.then_some(true),
             ..ConnectOptions::default()

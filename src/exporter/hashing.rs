@@ -41,21 +41,3 @@ impl<W: Write> Write for Hashing<W> {
         self.inner.flush()
     }
 }
-
-/// The SHA-256 of what is read, in hex, and how many bytes it was.
-pub(super) fn digest(mut read: impl io::Read) -> io::Result<(u64, String)> {
-    let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0; 256 << 10];
-    let mut bytes = 0;
-    loop {
-        match read.read(&mut buffer) {
-            Ok(0) => return Ok((bytes, hex(context.finish().as_ref()))),
-            Ok(got) => {
-                context.update(&buffer[..got]);
-                bytes += got as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}

@@ -11,10 +11,10 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use rayon::prelude::*;
 
 use super::ExportError;
-use super::hashing;
 use super::manifest::Manifest;
 use super::output::{FileFacts, Format, Packing};
 use super::page::Page;
+use crate::rows::sha256;
 
 /// What is wrong with an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,11 +84,11 @@ fn look(path: &Path, facts: &FileFacts, format: Format, packing: Packing) -> Res
         _ => format!("it can't be read: {error}"),
     };
     let file = File::open(path).map_err(unreadable)?;
-    let (bytes, sha256) = hashing::digest(file).map_err(unreadable)?;
+    let (bytes, digest) = sha256(file).map_err(unreadable)?;
     if bytes != facts.bytes {
         return Err(format!("it has {bytes} bytes, not {}", facts.bytes));
     }
-    if sha256 != facts.sha256 {
+    if digest != facts.sha256 {
         return Err("its bytes are not those that were written (SHA-256)".to_owned());
     }
     let rows = rows(path, format, packing)?;

@@ -152,8 +152,8 @@ impl Answer {
     }
 
     /// Keys that were found.
-    pub fn keys(&self) -> usize {
-        self.entries.len()
+    pub fn keys(&self) -> u64 {
+        self.entries.keys()
     }
 }
 

@@ -169,13 +169,10 @@ impl Mapping {
     }
 
     /// What lies on disk because it is too large for memory, with its keys.
-    pub fn tables_on_disk(&self) -> Vec<(&str, u64)> {
+    pub fn tables_on_disk(&self) -> impl Iterator<Item = (&str, u64)> {
         let tables = self.tables.iter().zip(&self.loaded.tables);
-        tables
-            .filter_map(|(source, table)| {
-                table.keys_on_disk().map(|keys| (source.name.as_str(), keys))
-            })
-            .collect()
+        let on_disk = tables.filter(|(_, table)| table.is_on_disk());
+        on_disk.map(|(source, table)| (source.name.as_str(), table.keys()))
     }
 
     /// The name of the file alone, as messages call it.

@@ -222,20 +222,16 @@ impl Table {
         }
     }
 
-    /// Keys in it, of one in memory.
-    pub(super) fn len(&self) -> usize {
+    /// Keys in it.
+    pub(super) fn keys(&self) -> u64 {
         match &self.store {
-            Store::Memory(entries) => entries.len(),
-            Store::Disk(_) => 0,
+            Store::Memory(entries) => entries.len() as u64,
+            Store::Disk(disk) => disk.keys(),
         }
     }
 
-    /// Keys of one on disk.
-    pub(super) fn keys_on_disk(&self) -> Option<u64> {
-        match &self.store {
-            Store::Memory(_) => None,
-            Store::Disk(disk) => Some(disk.keys()),
-        }
+    pub(super) const fn is_on_disk(&self) -> bool {
+        matches!(self.store, Store::Disk(_))
     }
 
     pub(super) const fn ignores_case(&self) -> bool {
@@ -269,25 +265,25 @@ impl Table {
         if !self.form.ignore_case && self.form.ids.is_empty() {
             return self.find_key(trimmed_text(value), room);
         }
-        room.clear();
-        self.form.write_part(0, value, room);
-        match &self.store {
-            Store::Memory(entries) => found(entries, room),
-            Store::Disk(disk) => {
-                let key = std::mem::take(room);
-                let found = disk.find(&key, room);
-                if found != Found::InRoom {
-                    *room = key;
-                }
-                found
-            }
+        let mut key = std::mem::take(room);
+        key.clear();
+        self.form.write_part(0, value, &mut key);
+        let found = self.find_key(&key, room);
+        if found != Found::InRoom {
+            // So that the next one finds room.
+            *room = key;
         }
+        found
     }
 
     /// Looks up a key that was written by this table.
     pub(super) fn find_key(&self, key: &str, room: &mut String) -> Found<'_> {
         match &self.store {
-            Store::Memory(entries) => found(entries, key),
+            Store::Memory(entries) => match entries.get(key) {
+                Some(Some(value)) => Found::Value(value),
+                Some(None) => Found::Several,
+                None => Found::Nothing,
+            },
             Store::Disk(disk) => disk.find(key, room),
         }
     }
@@ -302,14 +298,6 @@ fn enter(entries: &mut Entered, key: String, value: &str) -> bool {
         *entry = None;
     }
     agrees
-}
-
-fn found<'t>(entries: &'t Entered, key: &str) -> Found<'t> {
-    match entries.get(key) {
-        Some(Some(value)) => Found::Value(value),
-        Some(None) => Found::Several,
-        None => Found::Nothing,
-    }
 }
 
 /// What is wrong with a file that was known.

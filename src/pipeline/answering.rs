@@ -148,7 +148,7 @@ pub(super) async fn ask(
     let note = format!(
         "{}: {} from {} of {}, looked up in the org once ({})",
         question.place,
-        count(answer.keys() as u64, "key"),
+        count(answer.keys(), "key"),
         count(records, "record"),
         asked.object,
         count(calls, "API call"),

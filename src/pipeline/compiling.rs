@@ -5,7 +5,7 @@
 use super::LoadRequest;
 use super::answering::{self, Asked};
 use super::preflight::{PreflightError, blocking};
-use super::source_tables::SourceTables;
+use super::table_reader::TableReader;
 use crate::domain::ObjectDescription;
 use crate::mapping::Mapping;
 use crate::reader::Source;
@@ -26,7 +26,7 @@ pub(super) async fn compile_plan(
     let mut mapping = match request.mapping.clone() {
         Some(path) => {
             let secrets = request.secrets.clone();
-            let files = SourceTables::new(&request.runs_dir);
+            let files = TableReader::new(&request.runs_dir);
             Some(blocking(move || Mapping::read(&path, &secrets, &files)).await??)
         }
         None => None,

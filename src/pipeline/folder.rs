@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::ledger::{Ledger, LedgerError, RunRecord};
 use crate::rows::{new_private_folder, private_file};
 
 /// Names inside a run folder.
@@ -39,6 +40,17 @@ impl RunFolder {
             }
         }
         Err((runs_dir.to_owned(), io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Makes the run's ledger and then the working folders: from here on it is
+    /// the folder of a run.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when one of them can't be made.
+    pub fn begin(&self, run: &RunRecord) -> Result<Ledger, LedgerError> {
+        let ledger = Ledger::create(&self.ledger(), run)?;
+        self.make_working_folders().map_err(|(path, source)| LedgerError::Io { path, source })?;
+        Ok(ledger)
     }
 
     /// Takes up the folder of an earlier run; makes and changes nothing in it.

@@ -218,29 +218,25 @@ fn open_ledger(
 ) -> Result<SharedLedger, LedgerError> {
     let Made { folder, source, files, derivation, parent } = made;
     let identity = prepared.org.identity();
-    let ledger = Ledger::create(
-        &folder.ledger(),
-        &RunRecord {
-            id: folder.id.clone(),
-            command: if parent.is_some() { "retry" } else { "load" }.to_owned(),
-            settings: settings(&prepared.request, command),
-            org: OrgRecord {
-                id: identity.org_id.clone(),
-                name: identity.name.clone(),
-                url: identity.url.clone(),
-                user: identity.user_id.clone(),
-                username: identity.username.clone(),
-                production: identity.production,
-            },
-            api_version: prepared.org.api_version().to_string(),
-            object: prepared.object.name.clone(),
-            operation: Some(prepared.request.operation),
-            external_id: prepared.plan.external_id.clone(),
-            started_at: started,
-            parent_run: parent,
+    let ledger = folder.begin(&RunRecord {
+        id: folder.id.clone(),
+        command: if parent.is_some() { "retry" } else { "load" }.to_owned(),
+        settings: settings(&prepared.request, command),
+        org: OrgRecord {
+            id: identity.org_id.clone(),
+            name: identity.name.clone(),
+            url: identity.url.clone(),
+            user: identity.user_id.clone(),
+            username: identity.username.clone(),
+            production: identity.production,
         },
-    )?;
-    folder.make_working_folders().map_err(|(path, source)| LedgerError::Io { path, source })?;
+        api_version: prepared.org.api_version().to_string(),
+        object: prepared.object.name.clone(),
+        operation: Some(prepared.request.operation),
+        external_id: prepared.plan.external_id.clone(),
+        started_at: started,
+        parent_run: parent,
+    })?;
     let file = source.identity();
     ledger.record_source(&SourceRecord {
         ordinal: SOURCE,

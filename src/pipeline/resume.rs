@@ -20,7 +20,7 @@ use super::overrides::{Overrides, RowsRead};
 use super::preflight::sizing;
 use super::recovery::{AttemptFacts, ChunkFacts, Next, OrgSays, RecoveryPlan, next};
 use super::run::{Run, Setup};
-use super::source_tables::SourceTables;
+use super::table_reader::TableReader;
 use super::{LoadEnd, LoadError, LoadRequest, RunFolder, Stop};
 use crate::chunker::PlannedChunk;
 use crate::domain::{AttemptState, Event, JobState, RowNumber, SharedSink};
@@ -342,7 +342,7 @@ fn look(open: OpenRun, secrets: &Secrets, reads: RowsRead) -> Result<Looked, Res
     let mut plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|source| ResumeError::Settings { what: "plan of columns", source })?;
     let is_read = sources.iter().all(|source| source.rows.is_some());
-    match plan.make_ready(secrets, open.folder.path(), &SourceTables::new(open.folder.path())) {
+    match plan.make_ready(secrets, open.folder.path(), &TableReader::new(open.folder.path())) {
         Err(_) if reads == RowsRead::None || (reads == RowsRead::Rest && is_read) => {}
         ready => ready?,
     }

@@ -12,11 +12,11 @@ mod batch;
 mod canonical;
 mod cells;
 mod checked_file;
+mod digest;
 mod doubles;
 mod encoded;
 mod files;
 mod group_index;
-mod hex;
 mod refusal;
 mod row_map;
 mod row_names;
@@ -33,6 +33,8 @@ pub use canonical::{CLEAR, KeyExactness, canonical_form, canonical_hash, key_for
 pub use cells::{
     Cell, Cells, needs_quotes, nth_cell, plain_cells, write_cell, write_quoted, write_record,
 };
+pub use digest::hex;
+pub(crate) use digest::sha256;
 pub use doubles::{Doubles, DoublesWriter};
 pub use encoded::{
     Changes, ColumnNames, EMPTY_HASH, EncodedBatch, EncodedRow, LEFT_OUT, MadeColumn,
@@ -40,7 +42,6 @@ pub use encoded::{
 };
 pub use files::{new_private_file, new_private_folder, private_file, private_folder, sync_folder};
 pub use group_index::{GroupIndex, GroupIndexWriter, GroupRun, Parcel, Parcels};
-pub use hex::hex;
 pub use refusal::{Refusal, Rule, TextKind, ValueClass};
 pub use row_map::{MappedRows, RowMap, RowMapWriter};
 pub use row_names::RowNames;

@@ -1,4 +1,4 @@
-//! A folder of temporary files, for what is sorted on disk.
+//! A folder of temporary files, for what is too large for memory.
 
 use std::fs::File;
 use std::io;

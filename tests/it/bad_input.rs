@@ -3,13 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::support::{Place, Said, Server};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Server, json};
 
 /// What a load of a source is told, after its folder's name was taken out.
 struct Told {

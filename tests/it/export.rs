@@ -147,9 +147,7 @@ pub(crate) fn walk(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-pub(crate) fn value(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+pub(crate) use crate::support::json as value;
 
 pub(crate) fn manifest(archive: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(archive.join("manifest.json")).unwrap()).unwrap()

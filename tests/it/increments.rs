@@ -378,16 +378,22 @@ fn a_compact_that_is_killed_loses_nothing() {
             })
         }),
     ];
-    for (moment, has_come) in moments {
+    let compact = ["compact", "archive", "--in-place", "--quiet"];
+    // Whether the process was there to be killed.
+    let killed = |has_come: &dyn Fn() -> bool| {
         std::fs::remove_dir_all(&archive).unwrap();
         copy(&pristine, &archive);
-        let compact = ["compact", "archive", "--in-place", "--quiet"];
         let mut child = stage.place.command(&compact).spawn().unwrap();
         while !has_come() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.wait().unwrap().code().is_none()
+    };
+    for (moment, has_come) in moments {
+        // Behind the manifest there is little left to do, so it may be too late.
+        let in_time = (0..20).any(|_| killed(has_come));
+        assert!(in_time || moment == "the manifest is new", "never killed when {moment}");
         // The archive is the old one or the new one.
         let now = manifest(&archive);
         if now == before {

@@ -4,13 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
-use crate::support::{Place, Said, Server, Watched, row_numbers};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Said, Server, Watched, json, row_numbers};
 
 fn source(place: &Place, name: &str, rows: u64) -> String {
     let mut text = String::from("Name,Site\n");

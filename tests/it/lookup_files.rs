@@ -7,13 +7,8 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
-use serde_json::Value;
 
-use crate::support::{Place, Said, Server, Watched};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Server, Watched, json};
 
 /// An insert of accounts with a mapping.
 fn load<'a>(mapping: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
@@ -158,6 +153,9 @@ value = "Site"
     assert!(reasons[0].contains("stands in the lookup file with different values"), "{reasons:?}");
     assert!(reasons[1].contains("is not in the lookup file"), "{reasons:?}");
     assert_eq!(server.count("Account"), ROWS - 2);
+    let run = std::fs::read_dir(place.run_folder()).unwrap();
+    let mut names = run.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    assert!(!names.any(|name| name.starts_with(".lookup-")), "the resume's own is gone");
     // The next one clears away what the dead one left.
     let check = ["check", "a.csv", "--object", "Account", "--operation", "upsert"];
     let mapping = ["--external-id", "Legacy_Id__c", "--mapping", mapping.to_str().unwrap()];

@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 
 use bulkhaul::domain::{ObjectDescription, Operation};
 use bulkhaul::mapping::{Mapping, Secrets};
-use bulkhaul::pipeline::SourceTables;
+use bulkhaul::pipeline::TableReader;
 use bulkhaul::reader::{Source, SourceOptions};
 use bulkhaul::rows::{EncodedRow, SourceRows as _};
 use bulkhaul::transformer::{EmptyMeans, LoadSpec, compile};
 use serde_json::Value;
 
-use crate::support::{Place, Said, Server, Watched, fixture};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Said, Server, Watched, fixture, json};
 
 /// A load of a file with a mapping, as an upsert of accounts.
 fn load<'a>(source: &'a str, mapping: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -89,7 +85,7 @@ fn encoded(source: &str, encoding: &str, mapping: &str) -> String {
     let mapping = Mapping::read(
         Path::new(&fixture(mapping)),
         &Secrets::default(),
-        &SourceTables::new(Path::new("")),
+        &TableReader::new(Path::new("")),
     )
     .unwrap();
     let spec = LoadSpec {

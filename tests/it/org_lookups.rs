@@ -3,11 +3,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, Said, Server, Watched};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Server, Watched, json};
 
 /// An upsert of accounts with a mapping.
 fn load<'a>(source: &'a str, mapping: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -263,11 +259,13 @@ fn all_pages_of_a_lookup_are_taken_if_the_calls_of_the_day_suffice() {
         let args = load(source.to_str().unwrap(), mapping.to_str().unwrap(), more);
         place.run(&args)
     };
+    let runs = || std::fs::read_dir(place.path().join("bulkhaul-runs")).unwrap().count();
+    let before = runs();
     let refused = load(&["--reserve", "99%"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     assert_eq!(json(&refused)["error"]["code"], "allowance", "{refused:?}");
     assert!(refused.stderr.contains("2 API calls"), "{refused:?}");
-    assert!(!place.path().join("bulkhaul-runs/latest").exists());
+    assert_eq!(runs(), before, "no run folder is left");
 
     let said = load(&[]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -279,7 +277,7 @@ fn all_pages_of_a_lookup_are_taken_if_the_calls_of_the_day_suffice() {
 }
 
 #[test]
-fn more_records_than_a_lookup_may_have_are_told_and_not_fetched() {
+fn a_lookup_of_more_records_than_it_may_have_is_refused() {
     let server = Server::in_memory(&[]);
     let place = Place::new();
     numbered(&place, Some(&server), 500_001);

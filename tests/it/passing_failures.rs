@@ -5,11 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::{Place, Said, Server, row_numbers};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Server, json, row_numbers};
 
 /// Accounts with a key of their own in `Legacy_Id__c`.
 fn keyed(place: &Place, rows: u64) -> String {

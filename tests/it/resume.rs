@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
-use crate::support::{Place, Said, Server, Watched, row_numbers};
+use crate::support::{Place, Said, Server, Watched, json, row_numbers};
 
 /// Rows of the sources here: five chunks.
 const ROWS: u64 = 5_000;
@@ -22,10 +20,6 @@ fn source(place: &Place) -> String {
 fn insert(source: &str) -> Vec<&str> {
     let fixed = ["--object", "Account", "--operation", "insert", "--chunk-rows", "1000"];
     [&["load", source][..], &fixed, &["--parallel", "2", "--progress", "json", "--json"]].concat()
-}
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
 }
 
 /// Every row of the source is one record of the org and one row of

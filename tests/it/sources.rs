@@ -8,11 +8,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Place, Said, Server, Watched, fixture};
-
-fn json(said: &Said) -> Value {
-    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
-}
+use crate::support::{Place, Server, Watched, fixture, json};
 
 fn upsert<'a>(sources: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     let fixed = ["--object", "Account", "--operation", "upsert", "--external-id", "Legacy_Id__c"];

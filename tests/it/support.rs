@@ -113,6 +113,11 @@ impl Place {
     }
 }
 
+/// What the binary printed with `--json`.
+pub(crate) fn json(said: &Said) -> serde_json::Value {
+    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+}
+
 impl From<Output> for Said {
     fn from(output: Output) -> Self {
         Said {

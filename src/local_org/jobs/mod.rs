@@ -122,8 +122,10 @@ pub(crate) fn visible_to(
     created_by: &str,
     settings: &Settings,
 ) -> Result<(), ApiError> {
+    if created_by == user {
+        return Ok(());
+    }
     match settings.others_jobs {
-        _ if created_by == user => Ok(()),
         OthersJobs::Visible => Ok(()),
         OthersJobs::NotFound => Err(ApiError::not_found()),
         OthersJobs::InvalidUser => Err(ApiError::bad_request(

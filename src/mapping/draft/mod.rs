@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::{Field, FieldType, ObjectDescription, Operation};
 use parents::Target;
+pub use parents::wanted_parents;
 use values::{Fit, Values};
 
 pub(in crate::mapping) use render::toml_text;
@@ -112,11 +113,6 @@ const SURE: u32 = 90;
 const LIKELY: u32 = 70;
 const GUESS: u32 = 40;
 
-/// Objects whose describes a draft can use: a column may hold keys of theirs.
-pub fn wanted_parents(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Vec<String> {
-    parents::wanted(spec, columns)
-}
-
 /// Makes a first mapping.
 pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
     let fields: Vec<&Field> =
@@ -129,7 +125,7 @@ pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
             continue;
         }
         let values = Values::of(&sampled.values);
-        for (place, target) in targets.iter().enumerate() {
+        for target in &targets {
             let Some((score, why)) = target.score(sampled, spec.object) else { continue };
             let fit = values.fit(target.values);
             let score = match &fit {
@@ -139,13 +135,12 @@ pub fn draft(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Draft {
                 Fit::Not(_) => score / 2,
             };
             if score >= GUESS {
-                candidates.push(Candidate { column, target: place, score, why, fit });
+                candidates.push(Candidate { column, target, score, why, fit });
             }
         }
     }
-    let (chosen, unmatched) = assign(candidates, columns.len(), &targets);
-    let mut proposals: Vec<Proposal> =
-        chosen.into_iter().filter_map(|one| one.proposal(&targets)).collect();
+    let (chosen, unmatched) = assign(candidates, columns.len(), fields.len());
+    let mut proposals: Vec<Proposal> = chosen.into_iter().map(Candidate::proposal).collect();
     proposals.sort_by_key(|proposal| proposal.column);
     let unmatched: Vec<(usize, Vec<String>)> = unmatched
         .into_iter()
@@ -193,17 +188,17 @@ fn is_needed(spec: &DraftSpec<'_>, field: &Field) -> bool {
     }
 }
 
-struct Candidate {
+struct Candidate<'a> {
     column: usize,
-    target: usize,
+    target: &'a Target<'a>,
     score: u32,
     why: String,
     fit: Fit,
 }
 
-impl Candidate {
-    fn proposal(self, targets: &[Target<'_>]) -> Option<Proposal> {
-        let target = targets.get(self.target)?;
+impl Candidate<'_> {
+    fn proposal(self) -> Proposal {
+        let target = self.target;
         let confidence = match self.score {
             SURE.. => Confidence::Sure,
             LIKELY.. => Confidence::Likely,
@@ -214,7 +209,7 @@ impl Candidate {
             Fit::Perhaps(form, note) => (form, vec![note]),
             Fit::Not(note) => (values::Form::default(), vec![note]),
         };
-        Some(Proposal {
+        Proposal {
             column: self.column,
             field: target.name.clone(),
             sets: target.field.name.clone(),
@@ -224,38 +219,36 @@ impl Candidate {
             settings: form.settings,
             notes: form.notes.into_iter().chain(notes).collect(),
             map: form.map,
-        })
+        }
     }
 }
 
 /// Gives each field one column at most, the best first. Where two are equally
 /// good, neither is taken.
 fn assign(
-    mut candidates: Vec<Candidate>,
+    mut candidates: Vec<Candidate<'_>>,
     columns: usize,
-    targets: &[Target<'_>],
-) -> (Vec<Candidate>, Vec<(usize, Vec<String>)>) {
+    fields: usize,
+) -> (Vec<Candidate<'_>>, Vec<(usize, Vec<String>)>) {
     candidates.sort_by_key(|one| std::cmp::Reverse(one.score));
     let mut near: Vec<Vec<String>> = vec![Vec::new(); columns];
     for one in &candidates {
-        if let (Some(list), Some(target)) = (near.get_mut(one.column), targets.get(one.target))
+        if let Some(list) = near.get_mut(one.column)
             && list.len() < 3
         {
-            list.push(target.name.clone());
+            list.push(one.target.name.clone());
         }
     }
-    let mut chosen: Vec<Candidate> = Vec::new();
+    let mut chosen: Vec<Candidate<'_>> = Vec::new();
     let mut done = vec![false; columns];
-    let mut taken = vec![false; targets.len()];
-    // Two that set one field are in each other's way.
-    let place_of = |target: usize| targets.get(target).map_or(target, |target| target.place);
+    let mut taken = vec![false; fields];
     while !candidates.is_empty() {
-        candidates.retain(|one| !done[one.column] && !taken[place_of(one.target)]);
+        candidates.retain(|one| !done[one.column] && !taken[one.target.place]);
         let Some(best) = candidates.first().map(|one| one.score) else { break };
         let equal: Vec<(usize, usize)> = candidates
             .iter()
             .take_while(|one| one.score == best)
-            .map(|one| (one.column, place_of(one.target)))
+            .map(|one| (one.column, one.target.place))
             .collect();
         let alone = equal.iter().position(|(column, field)| {
             equal.iter().filter(|(c, f)| c == column || f == field).count() == 1
@@ -263,7 +256,7 @@ fn assign(
         if let Some(place) = alone {
             let one = candidates.remove(place);
             done[one.column] = true;
-            taken[place_of(one.target)] = true;
+            taken[one.target.place] = true;
             chosen.push(one);
         } else {
             // All of them are in each other's way.

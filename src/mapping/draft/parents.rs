@@ -90,9 +90,9 @@ pub(super) fn targets<'a>(spec: &DraftSpec<'a>, fields: &[&'a Field]) -> Vec<Tar
     targets
 }
 
-/// Objects whose keys a column may be: those of lookups that are called alike,
-/// where the values are no ids.
-pub(super) fn wanted(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Vec<String> {
+/// Objects whose describes a draft can use, because a column may hold keys of
+/// theirs: those of lookups that are called alike, where the values are no ids.
+pub fn wanted_parents(spec: &DraftSpec<'_>, columns: &[SampledColumn]) -> Vec<String> {
     let mut wanted: Vec<String> = Vec::new();
     let lookups = spec.object.fields.iter().filter(|field| {
         field.field_type == FieldType::Reference

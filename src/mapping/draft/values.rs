@@ -74,9 +74,12 @@ pub(super) enum Fit {
     Not(String),
 }
 
-/// Different values of a column, without outer blanks; and whether they have
-/// such in the source.
-pub(super) struct Values<'a>(Vec<&'a str>, bool);
+/// Different values of a column, without outer blanks.
+pub(super) struct Values<'a> {
+    different: Vec<&'a str>,
+    /// Whether they have outer blanks in the source.
+    has_blanks: bool,
+}
 
 impl<'a> Values<'a> {
     pub(super) fn of(values: &'a [String]) -> Values<'a> {
@@ -86,18 +89,18 @@ impl<'a> Values<'a> {
             .filter(|value| !value.is_empty() && *value != "#N/A")
             .collect();
         let has_blanks = values.iter().any(|value| value.trim() != value);
-        Values(set.into_iter().collect(), has_blanks)
+        Values { different: set.into_iter().collect(), has_blanks }
     }
 
     fn all(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.0.iter().all(|value| is(value))
+        self.different.iter().all(|value| is(value))
     }
 
     /// Whether they fit a field. They were looked at without outer blanks, so
     /// the mapping takes those away where there are such.
     pub(super) fn fit(&self, field: &Field) -> Fit {
         let mut fit = self.fit_trimmed(field);
-        if self.1
+        if self.has_blanks
             && let Fit::As(form) | Fit::Perhaps(form, _) = &mut fit
         {
             form.settings.insert(0, "trim = true".to_owned());
@@ -106,7 +109,7 @@ impl<'a> Values<'a> {
     }
 
     fn fit_trimmed(&self, field: &Field) -> Fit {
-        if self.0.is_empty() {
+        if self.different.is_empty() {
             return Fit::As(Form::default());
         }
         match field.field_type {
@@ -129,7 +132,7 @@ impl<'a> Values<'a> {
 
     fn text(&self, field: &Field) -> Fit {
         let mut form = Form::default();
-        let longest = self.0.iter().map(|value| value.chars().count()).max().unwrap_or(0);
+        let longest = self.different.iter().map(|value| value.chars().count()).max().unwrap_or(0);
         if field.length > 0 && longest > field.length as usize {
             form.notes.push(format!(
                 "the longest value has {longest} characters; `truncate = true` cuts at {}",
@@ -253,14 +256,14 @@ impl<'a> Values<'a> {
                 && (first == value || !first.starts_with('0'))
                 && groups.all(|group| group.len() == 3 && digits(group))
         };
-        self.0.iter().any(|value| value.contains('.')) && self.all(may_group)
+        self.different.iter().any(|value| value.contains('.')) && self.all(may_group)
     }
 
     /// Currency signs before or behind the numbers.
     fn signs(&self) -> Vec<String> {
         let part = |c: char| c.is_ascii_digit() || ".,'-+() \u{a0}\u{202f}".contains(c);
         let mut signs = BTreeSet::new();
-        for value in &self.0 {
+        for value in &self.different {
             let before: String = value.chars().take_while(|c| !part(*c)).collect();
             let behind: Vec<char> = value.chars().rev().take_while(|c| !part(*c)).collect();
             let behind: String = behind.into_iter().rev().collect();
@@ -274,7 +277,8 @@ impl<'a> Values<'a> {
     }
 
     fn boolean(&self) -> Fit {
-        let lower: BTreeSet<String> = self.0.iter().map(|value| value.to_lowercase()).collect();
+        let lower: BTreeSet<String> =
+            self.different.iter().map(|value| value.to_lowercase()).collect();
         if lower.iter().all(|word| KNOWN_BOOLEANS.contains(&word.as_str())) {
             return Fit::As(Form::default());
         }
@@ -305,9 +309,9 @@ impl<'a> Values<'a> {
         let active = || field.picklist_values.iter().filter(|value| value.active);
         let multi = field.field_type == FieldType::MultiPicklist;
         let pieces: BTreeSet<&str> = if multi {
-            self.0.iter().flat_map(|value| value.split(';')).map(str::trim).collect()
+            self.different.iter().flat_map(|value| value.split(';')).map(str::trim).collect()
         } else {
-            self.0.iter().copied().collect()
+            self.different.iter().copied().collect()
         };
         let mut form = Form::default();
         if !field.restricted_picklist || active().next().is_none() {

@@ -22,15 +22,19 @@ const READ_CACHE_KIB: i64 = 4 << 10;
 const ENTER: &str = "INSERT INTO entries (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE \
                      SET value = NULL WHERE value IS NOT excluded.value";
 
-/// Why a table can't be written.
+/// Why a table can't be written: most often the disk is full.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DiskError {
-    /// The folder or the file can't be made.
-    #[error("{} can't be written, where a lookup lies that is too large for memory", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    /// What SQLite says, most often that the disk is full.
-    #[error("{} can't be written, where a lookup lies that is too large for memory", path.display())]
-    Sql { path: PathBuf, source: rusqlite::Error },
+#[error("{} can't be written, where a lookup lies that is too large for memory", path.display())]
+pub(super) struct DiskError {
+    path: PathBuf,
+    source: Box<dyn std::error::Error>,
+}
+
+impl DiskError {
+    fn at<E: std::error::Error + 'static>(path: &Path) -> impl Fn(E) -> DiskError + use<E> {
+        let path = path.to_owned();
+        move |source| DiskError { path: path.clone(), source: source.into() }
+    }
 }
 
 /// Writes a table.
@@ -43,11 +47,11 @@ pub(super) struct DiskWriter {
 impl DiskWriter {
     /// Begins one in a folder of its own below this one.
     pub(super) fn begin(scratch: &Path) -> Result<Self, DiskError> {
-        let folder = TemporaryFolder::of_process(scratch, "lookup")
-            .map_err(|source| DiskError::Io { path: scratch.to_owned(), source })?;
+        let folder =
+            TemporaryFolder::of_process(scratch, "lookup").map_err(DiskError::at(scratch))?;
         let path = folder.path().join("table.sqlite");
-        private_file(&path).map_err(|source| DiskError::Io { path: path.clone(), source })?;
-        let begin = || {
+        private_file(&path).map_err(DiskError::at(&path))?;
+        let begin = || -> rusqlite::Result<_> {
             let connection = Connection::open(&path)?;
             connection.pragma_update(None, "journal_mode", "OFF")?;
             connection.pragma_update(None, "synchronous", "OFF")?;
@@ -58,7 +62,7 @@ impl DiskWriter {
             )?;
             Ok(connection)
         };
-        let connection = begin().map_err(|source| DiskError::Sql { path: path.clone(), source })?;
+        let connection = begin().map_err(DiskError::at(&path))?;
         Ok(DiskWriter { connection, path, folder })
     }
 
@@ -78,15 +82,15 @@ impl DiskWriter {
             }
             whole.commit()
         };
-        write().map_err(|source| DiskError::Sql { path: self.path.clone(), source })
+        write().map_err(DiskError::at(&self.path))
     }
 
     pub(super) fn finish(self) -> Result<DiskTable, DiskError> {
         let DiskWriter { connection, path, folder } = self;
-        let failed = |source| DiskError::Sql { path: path.clone(), source };
+        let failed = DiskError::at(&path);
         let keys = connection
             .query_row("SELECT count(*) FROM entries", [], |row| row.get::<_, i64>(0))
-            .map_err(failed)?;
+            .map_err(&failed)?;
         connection.close().map_err(|(_, source)| failed(source))?;
         let keys = keys.cast_unsigned();
         Ok(DiskTable { idle: Mutex::default(), path, keys, _folder: folder })

@@ -1,10 +1,7 @@
 //! A file becomes a table: in memory, and on disk once it takes too much.
 
 use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
-
-use ring::digest::{Context, SHA256};
 
 use super::disk::{DiskError, DiskWriter};
 use super::{
@@ -12,10 +9,7 @@ use super::{
     was_changed,
 };
 use crate::domain::error_chain;
-use crate::rows::{Cell, Cells, RawBatch, SourceRows, hex};
-
-/// Bytes read at a time for the digest.
-const BLOCK: usize = 1 << 18;
+use crate::rows::{Cell, Cells, SourceRows, sha256};
 
 /// Reads a file, which must be the one that is known, if one is.
 pub(super) fn read(
@@ -27,11 +21,12 @@ pub(super) fn read(
     let shown = file.path.display().to_string();
     // The reader sees to it that the file stays the same from here on.
     let rows = files.open(file).map_err(|error| error_chain(&error))?;
-    let sha256 =
-        sha256_of(&file.path).map_err(|error| format!("{shown} can't be read: {error}"))?;
+    let (_, digest) = File::open(&file.path)
+        .and_then(sha256)
+        .map_err(|error| format!("{shown} can't be read: {error}"))?;
     if file.sha256.is_empty() {
-        file.sha256 = sha256;
-    } else if file.sha256 != sha256 {
+        file.sha256 = digest;
+    } else if file.sha256 != digest {
         return Err(was_changed(&shown));
     }
     let columns = Columns::find(file, rows.header(), &shown)?;
@@ -45,21 +40,8 @@ pub(super) fn read(
         disk: None,
     };
     columns.each(&*rows, &form, &mut builder)?;
-    Ok(Table { store: builder.finish()?, form })
-}
-
-fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut context = Context::new(&SHA256);
-    let mut block = vec![0; BLOCK];
-    loop {
-        match file.read(&mut block) {
-            Ok(0) => return Ok(hex(context.finish().as_ref())),
-            Ok(got) => context.update(block.get(..got).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let store = builder.finish().map_err(|error| error_chain(&error))?;
+    Ok(Table { store, form })
 }
 
 /// The places of the columns that are read.
@@ -98,10 +80,9 @@ impl Columns {
     ) -> Result<(), String> {
         let dialect = source.dialect();
         let mut rows = source.rows(None).map_err(|error| error_chain(&error))?;
-        let (mut key, mut value) = (String::new(), String::new());
+        let mut key = String::new();
         let mut room = Vec::new();
         while let Some(batch) = rows.next_batch().map_err(|error| error_chain(&error))? {
-            let batch: RawBatch = batch;
             let mut cells: Vec<Cell<'_>> = Vec::with_capacity(self.count);
             for (index, record) in batch.records.iter().enumerate() {
                 let row = batch.first_row.plus(index as u64);
@@ -122,9 +103,8 @@ impl Columns {
                     form.write_part(part, text, &mut key);
                 }
                 if is_whole {
-                    value.clear();
-                    value.push_str(text_of(&cells, self.value, &mut room));
-                    builder.add(&key, &value).map_err(|what| what.told(&builder.shown, row.0))?;
+                    let value = text_of(&cells, self.value, &mut room);
+                    builder.add(&key, value).map_err(|what| what.told(&builder.shown, row.0))?;
                 }
             }
         }
@@ -133,13 +113,10 @@ impl Columns {
 }
 
 /// The text of a cell without outer blanks.
-fn text_of<'r>(cells: &[Cell<'_>], column: usize, room: &'r mut Vec<u8>) -> &'r str {
-    room.clear();
-    if let Some(cell) = cells.get(column) {
-        room.extend_from_slice(&cell.value());
-    }
+fn text_of<'r>(cells: &[Cell<'r>], column: usize, room: &'r mut Vec<u8>) -> &'r str {
+    let value = cells.get(column).map_or(b"".as_slice(), |cell| cell.value_in(room));
     // A row that is no UTF-8 has a fault.
-    std::str::from_utf8(room).unwrap_or_default().trim()
+    std::str::from_utf8(value).unwrap_or_default().trim()
 }
 
 /// Why an entry can't be taken.
@@ -206,12 +183,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Store, String> {
-        if self.disk.is_none() {
-            return Ok(Store::Memory(self.entries));
+    fn finish(mut self) -> Result<Store, DiskError> {
+        if self.disk.is_some() {
+            self.spill()?;
         }
-        self.spill().map_err(|error| error_chain(&error))?;
-        let Some(disk) = self.disk else { return Ok(Store::Memory(self.entries)) };
-        disk.finish().map(Store::Disk).map_err(|error| error_chain(&error))
+        match self.disk {
+            Some(disk) => disk.finish().map(Store::Disk),
+            None => Ok(Store::Memory(self.entries)),
+        }
     }
 }

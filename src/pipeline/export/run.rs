@@ -17,8 +17,8 @@ use crate::exporter::column::Column;
 use crate::exporter::lock::ArchiveLock;
 use crate::exporter::manifest::{Counted, Manifest, ManifestColumn, write_json};
 use crate::ledger::{
-    ExportObject, ExportPart, Ledger, LedgerError, OrgRecord, PartState, RunEnd, RunRecord,
-    RunStatus, SharedLedger,
+    ExportObject, ExportPart, Ledger, OrgRecord, PartState, RunEnd, RunRecord, RunStatus,
+    SharedLedger,
 };
 use crate::pipeline::{RunFolder, Stop, StopReason};
 use crate::rows::private_folder;
@@ -115,8 +115,7 @@ pub async fn export(
             end: None,
         });
     }
-    let ledger = Ledger::create(&folder.ledger(), &run)?;
-    folder.make_working_folders().map_err(|(path, source)| LedgerError::Io { path, source })?;
+    let ledger = folder.begin(&run)?;
     ledger.record_export(&objects, &parts)?;
     let work = Work { request, org, folder, ledger: SharedLedger::new(ledger), events, stop, run };
     work.events.announce(Event::RunStarted {

@@ -9,7 +9,7 @@ use crate::domain::FailureLimit;
 
 /// How fast and how far; what isn't given is as the run began.
 #[derive(Debug, Args)]
-pub(super) struct LaterArgs {
+pub(super) struct OverrideArgs {
     /// Jobs at the same time; default: as the run began
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) parallel: Option<u16>,

@@ -9,18 +9,18 @@ use crate::rows::{SourceError, SourceRows};
 /// Opens files of tables with the reader: CSV of any dialect and encoding,
 /// packed too, and Parquet.
 #[derive(Debug, Clone)]
-pub struct SourceTables {
+pub struct TableReader {
     scratch: PathBuf,
 }
 
-impl SourceTables {
+impl TableReader {
     /// Tables that are too large for memory lie below this folder.
     pub fn new(scratch: &Path) -> Self {
-        SourceTables { scratch: scratch.to_owned() }
+        TableReader { scratch: scratch.to_owned() }
     }
 }
 
-impl TableFiles for SourceTables {
+impl TableFiles for TableReader {
     fn open(&self, file: &TableFile) -> Result<Box<dyn SourceRows>, SourceError> {
         let options = SourceOptions {
             delimiter: file.delimiter,
